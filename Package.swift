@@ -1,0 +1,98 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "AttentionZoo",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "AttentionZoo", targets: ["AttentionZoo"]),
+        .library(name: "AttentionTesting", targets: ["AttentionTesting"]),
+        .library(name: "BenchHarness", targets: ["BenchHarness"]),
+        .executable(name: "zoo", targets: ["zoo"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // Floor 0: C.
+        .systemLibrary(
+            name: "COpenBLAS", pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+        // Kernels stay optimised in debug builds: unoptimised vector code is fifty times slower.
+        .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+
+        // Floor 1: data.
+        .target(name: "TensorCore"),
+        .target(name: "Tokenizers"),
+
+        // Floor 2: the only Swift that imports C.
+        .target(name: "Kernels", dependencies: ["CKernels", "COpenBLAS", "TensorCore"]),
+
+        // Floor 3: contracts.
+        .target(name: "AttentionCore", dependencies: ["Kernels", "TensorCore"]),
+
+        // Floor 4: the zoo.
+        .target(
+            name: "AttentionOperators",
+            dependencies: ["AttentionCore", "Kernels", "TensorCore"],
+            plugins: ["RegistryPlugin"]),
+
+        // Floor 5: models.
+        .target(
+            name: "TransformerBlocks",
+            dependencies: [
+                "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
+                .product(name: "Yams", package: "Yams"),
+            ]),
+
+        // Floor 8: the command line.
+        .executableTarget(
+            name: "zoo",
+            dependencies: [
+                "AttentionOperators", "AttentionCore", "BenchHarness", "Kernels", "TensorCore", "Tokenizers",
+                "TransformerBlocks",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            resources: [.copy("Resources/minilm-layer.safetensors")]),
+
+        // Beside the floors.
+        .target(
+            name: "AttentionZoo",
+            dependencies: ["AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers", "TransformerBlocks"]),
+        .target(name: "AttentionTesting", dependencies: ["AttentionCore", "Kernels", "TensorCore"]),
+        .target(name: "BenchHarness", dependencies: ["AttentionCore", "Kernels", "TensorCore"]),
+
+        // Tools.
+        .executableTarget(name: "registrygen"),
+        .plugin(name: "RegistryPlugin", capability: .buildTool(), dependencies: ["registrygen"]),
+
+        // Tests.
+        .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore"]),
+        .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"]),
+        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TensorCore"]),
+        .testTarget(
+            name: "AttentionCoreTests",
+            dependencies: ["AttentionCore", "AttentionTesting", "Kernels", "TensorCore"]),
+        .testTarget(
+            name: "AttentionOperatorsTests",
+            dependencies: ["AttentionOperators", "AttentionCore", "AttentionTesting", "Kernels", "TensorCore"]),
+        .testTarget(
+            name: "TransformerBlocksTests",
+            dependencies: [
+                "TransformerBlocks", "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
+            ]),
+        .testTarget(name: "ZooTests", dependencies: ["BenchHarness", "AttentionOperators", "AttentionCore", "TensorCore"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+/// Every Swift target speaks the same dialect.
+for target in package.targets where ![.system, .plugin].contains(target.type) && target.name != "CKernels" {
+    target.swiftSettings =
+        (target.swiftSettings ?? []) + [
+            .enableUpcomingFeature("ExistentialAny"),
+            .enableUpcomingFeature("MemberImportVisibility"),
+            .enableUpcomingFeature("InternalImportsByDefault"),
+        ]
+}

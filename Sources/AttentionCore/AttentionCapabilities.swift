@@ -1,0 +1,60 @@
+public import TensorCore
+
+/// Whether an operator computes softmax attention itself or something near it.
+public enum Exactness: Sendable, Hashable, Codable {
+    /// The same mathematics as the reference, up to rounding.
+    case exact
+    /// Another mathematics, which becomes the reference in the limit that is stated.
+    case approximate(limit: String)
+}
+
+/// What an operator can do, declared once. Reasons, documentation and the conformance suite all read this record.
+public struct AttentionCapabilities: Sendable, Hashable {
+    /// Element types of query, key and value.
+    public var dtypes: [DType]
+    /// Allowed extents of a query head.
+    public var headDims: ClosedRange<Int>
+    /// Parts of a problem beyond plain attention that the operator honours.
+    public var features: Set<AttentionFeature>
+    /// Exact, or approximate with its limit.
+    public var exactness: Exactness
+    /// Working memory beyond the output, in the field's notation, with L the length: for example `O(sqrt L)`.
+    public var workingMemory: String
+    /// Arithmetic, in the same notation.
+    public var arithmetic: String
+    /// Whether gradients exist.
+    public var hasGradients: Bool
+
+    /// A record of facts.
+    public init(
+        dtypes: [DType], headDims: ClosedRange<Int>, features: Set<AttentionFeature>, exactness: Exactness,
+        workingMemory: String, arithmetic: String, hasGradients: Bool = false
+    ) {
+        self.dtypes = dtypes
+        self.headDims = headDims
+        self.features = features
+        self.exactness = exactness
+        self.workingMemory = workingMemory
+        self.arithmetic = arithmetic
+        self.hasGradients = hasGradients
+    }
+
+    /// What this record forbids in a problem: one reason for each feature that the problem uses and the record lacks.
+    public func unsupportedReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
+        var reasons: [UnsupportedReason] = []
+        if !dtypes.contains(problem.dtype) {
+            let names = dtypes.map(\.rawValue).joined(separator: ", ")
+            reasons.append(.init(.dtype, "holds \(problem.dtype.rawValue)", remedy: "convert to one of \(names)"))
+        }
+        if !headDims.contains(problem.headDim) {
+            reasons.append(
+                .init(
+                    .headDim, "is \(problem.headDim)",
+                    remedy: "use a head dimension from \(headDims.lowerBound) to \(headDims.upperBound)"))
+        }
+        for feature in problem.features.subtracting(features).sorted(by: { $0.rawValue < $1.rawValue }) {
+            reasons.append(.init(feature, "is not supported", remedy: "leave \(feature.rawValue) out"))
+        }
+        return reasons
+    }
+}

@@ -1,0 +1,53 @@
+public import TensorCore
+
+/// The operands of one attention call. Layout `[batch, length, heads, headDim]`, any strides but a dense last dimension.
+public struct AttentionInputs: Sendable {
+    /// Queries, `[batch, queryLength, heads, headDim]`.
+    public var query: Tensor
+    /// Keys, `[batch, keyLength, kvHeads, headDim]`.
+    public var key: Tensor
+    /// Values, `[batch, keyLength, kvHeads, valueDim]`.
+    public var value: Tensor
+    /// Added to the scores; broadcastable to `[batch, heads, queryLength, keyLength]`, any floating-point type.
+    public var bias: Tensor?
+    /// True (or a byte other than 0) where a query may attend; broadcastable to `[batch, heads, queryLength, keyLength]`.
+    public var mask: Tensor?
+    /// True number of queries of each sequence; rows beyond are padding and come out as zeros.
+    public var queryLengths: [Int]?
+    /// True number of keys of each sequence; rows beyond are padding and are never read into a result.
+    public var keyLengths: [Int]?
+    /// One slope per head: the score loses `slope · |place of query - key|`.
+    public var alibiSlopes: [Float]?
+    /// One extra score per head whose value is zero.
+    public var sinks: [Float]?
+
+    /// Operands; only query, key and value are required.
+    public init(
+        query: Tensor, key: Tensor, value: Tensor, bias: Tensor? = nil, mask: Tensor? = nil,
+        queryLengths: [Int]? = nil, keyLengths: [Int]? = nil, alibiSlopes: [Float]? = nil, sinks: [Float]? = nil
+    ) {
+        self.query = query
+        self.key = key
+        self.value = value
+        self.bias = bias
+        self.mask = mask
+        self.queryLengths = queryLengths
+        self.keyLengths = keyLengths
+        self.alibiSlopes = alibiSlopes
+        self.sinks = sinks
+    }
+}
+
+/// The result of one attention call.
+public struct AttentionOutput: Sendable {
+    /// `[batch, queryLength, heads, valueDim]`, of the inputs' element type. A row that sees no key is zero.
+    public var output: Tensor
+    /// `[batch, heads, queryLength]` F32: the natural logarithm of each row's denominator, -infinity for an empty row.
+    public var logSumExp: Tensor?
+
+    /// A result.
+    public init(output: Tensor, logSumExp: Tensor?) {
+        self.output = output
+        self.logSumExp = logSumExp
+    }
+}

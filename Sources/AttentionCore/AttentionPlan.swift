@@ -1,0 +1,39 @@
+/// How an operator will compute a problem: immutable, printable, made before any memory is allocated.
+public struct AttentionPlan: Sendable, Hashable {
+    /// The problem that was planned.
+    public let problem: AttentionProblem
+    /// Query rows that one task works on.
+    public let queryTile: Int
+    /// Keys that one step reads.
+    public let keyTile: Int
+    /// Independent pieces of work.
+    public let tasks: Int
+    /// Bytes of working memory beyond inputs and outputs, for all threads together.
+    public let workspaceBytes: Int
+    /// Floating-point operations of the visible pairs.
+    public let usefulFlops: Double
+    /// Instruction set of the kernels.
+    public let isa: String
+    /// Threads the work is spread over. Never changes a result.
+    public let threads: Int
+
+    /// A plan.
+    public init(
+        problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, usefulFlops: Double,
+        isa: String, threads: Int
+    ) {
+        self.problem = problem
+        self.queryTile = queryTile
+        self.keyTile = keyTile
+        self.tasks = tasks
+        self.workspaceBytes = workspaceBytes
+        self.usefulFlops = usefulFlops
+        self.isa = isa
+        self.threads = threads
+    }
+
+    /// Bytes this call adds to the process at its peak: working memory, the output and the log-sum-exp.
+    public var peakBytes: Int {
+        workspaceBytes + problem.outputBytes + problem.batch * problem.heads * problem.queryLength * 4
+    }
+}

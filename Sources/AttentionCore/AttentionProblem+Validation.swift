@@ -1,0 +1,129 @@
+import TensorCore
+
+extension AttentionProblem {
+    /// The problem that operands and options pose, after checking every operand. Cost: O(rank); no data is read.
+    /// - Throws: ``AttentionError`` that names the operand, what was expected and what came.
+    public init(_ inputs: AttentionInputs, options: AttentionOptions) throws(AttentionError) {
+        let query = inputs.query.shape
+        let key = inputs.key.shape
+        let value = inputs.value.shape
+        guard query.rank == 4 else {
+            throw .invalidShape(operand: "query", expected: "[batch, queryLength, heads, headDim]", actual: query)
+        }
+        guard key.rank == 4, key[0] == query[0], key[3] == query[3] else {
+            throw .invalidShape(
+                operand: "key", expected: "[\(query[0]), keyLength, kvHeads, \(query[3])]", actual: key)
+        }
+        guard value.rank == 4, value[0] == key[0], value[1] == key[1], value[2] == key[2] else {
+            throw .invalidShape(
+                operand: "value", expected: "[\(key[0]), \(key[1]), \(key[2]), valueDim]", actual: value)
+        }
+        guard query[2] > 0, query[3] > 0 else {
+            throw .invalidShape(operand: "query", expected: "at least one head of at least 1", actual: query)
+        }
+        guard value[3] > 0 else {
+            throw .invalidShape(operand: "value", expected: "a head of at least 1", actual: value)
+        }
+        guard key[2] > 0, query[2] % key[2] == 0 else {
+            throw .invalidShape(
+                operand: "key", expected: "a number of kvHeads that divides the \(query[2]) heads", actual: key)
+        }
+        guard inputs.query.dtype.isFloatingPoint else {
+            throw .invalidDType(
+                operand: "query", expected: [.float32, .float16, .bfloat16, .float64], actual: inputs.query.dtype)
+        }
+        for (name, tensor) in [("key", inputs.key), ("value", inputs.value)] where tensor.dtype != inputs.query.dtype {
+            throw .invalidDType(operand: name, expected: [inputs.query.dtype], actual: tensor.dtype)
+        }
+        for (name, tensor) in [("query", inputs.query), ("key", inputs.key), ("value", inputs.value)]
+        where tensor.strides[3] != 1 && tensor.shape[3] > 1 {
+            throw .tensor(
+                operand: name, reason: "the last dimension has stride \(tensor.strides[3]); expected 1, so call contiguous()")
+        }
+        self.init(
+            batch: query[0], queryLength: query[1], keyLength: key[1], heads: query[2], kvHeads: key[2],
+            headDim: query[3], valueDim: value[3], dtype: inputs.query.dtype, options: options,
+            queryLengths: inputs.queryLengths, keyLengths: inputs.keyLengths, biasShape: inputs.bias?.shape,
+            maskShape: inputs.mask?.shape, hasALiBi: inputs.alibiSlopes != nil, hasSinks: inputs.sinks != nil)
+        try checkModifiers(inputs)
+        try checkOptions()
+    }
+
+    private func checkModifiers(_ inputs: AttentionInputs) throws(AttentionError) {
+        let scores = Shape([batch, heads, queryLength, keyLength])
+        if let bias = inputs.bias {
+            guard bias.dtype.isFloatingPoint else {
+                throw .invalidDType(
+                    operand: "bias", expected: [.float32, .float16, .bfloat16, .float64], actual: bias.dtype)
+            }
+            try Self.checkBroadcast("bias", bias.shape, to: scores)
+        }
+        if let mask = inputs.mask {
+            guard mask.dtype == .bool || mask.dtype == .uint8 else {
+                throw .invalidDType(operand: "mask", expected: [.bool, .uint8], actual: mask.dtype)
+            }
+            try Self.checkBroadcast("mask", mask.shape, to: scores)
+        }
+        try checkLengths("query_lengths", inputs.queryLengths, limit: queryLength)
+        try checkLengths("key_lengths", inputs.keyLengths, limit: keyLength)
+        for (name, values) in [("alibi_slopes", inputs.alibiSlopes), ("sinks", inputs.sinks)] {
+            guard let values else { continue }
+            guard values.count == heads else {
+                throw .invalidShape(operand: name, expected: "[\(heads)], one for each head", actual: [values.count])
+            }
+            // A sink of -infinity is a head without one; anything else that is not finite poisons every row.
+            if let bad = values.first(where: { !($0.isFinite || (name == "sinks" && $0 == -.infinity)) }) {
+                throw .invalidValue(operand: name, expected: "finite numbers", actual: "\(bad)")
+            }
+        }
+    }
+
+    private static func checkBroadcast(_ operand: String, _ shape: Shape, to scores: Shape) throws(AttentionError) {
+        let fits =
+            shape.rank <= 4
+            && zip(shape.dimensions.reversed(), scores.dimensions.reversed()).allSatisfy { $0 == 1 || $0 == $1 }
+        guard fits else {
+            throw .invalidShape(operand: operand, expected: "a shape that broadcasts to \(scores)", actual: shape)
+        }
+    }
+
+    private func checkLengths(_ operand: String, _ lengths: [Int]?, limit: Int) throws(AttentionError) {
+        guard let lengths else { return }
+        guard lengths.count == batch else {
+            throw .invalidShape(operand: operand, expected: "[\(batch)], one for each sequence", actual: [lengths.count])
+        }
+        if let bad = lengths.first(where: { $0 < 0 || $0 > limit }) {
+            throw .invalidValue(operand: operand, expected: "lengths from 0 to \(limit)", actual: "\(bad)")
+        }
+    }
+
+    private func checkOptions() throws(AttentionError) {
+        if let scale = options.scale, !scale.isFinite {
+            throw .invalidOption(name: "scale", expected: "a finite number", actual: "\(scale)")
+        }
+        if let softcap = options.softcap, !(softcap.isFinite && softcap > 0) {
+            throw .invalidOption(name: "softcap", expected: "a finite number above 0", actual: "\(softcap)")
+        }
+        guard options.dropout >= 0, options.dropout < 1 else {
+            throw .invalidOption(name: "dropout", expected: "a probability from 0 to below 1", actual: "\(options.dropout)")
+        }
+        try options.mask.checkBounds()
+    }
+}
+
+extension AttentionMask {
+    fileprivate func checkBounds() throws(AttentionError) {
+        switch self {
+        case .full, .causal: break
+        case .window(let left, let right, _):
+            if let bad = [left, right].compactMap({ $0 }).first(where: { $0 < 0 || $0 > Int(Int32.max) }) {
+                throw .invalidOption(name: "window", expected: "[left, right] from 0 up, or -1 for unlimited", actual: "\(bad)")
+            }
+        case .prefix(let length):
+            if length < 0 { throw .invalidOption(name: "prefix", expected: "a length from 0 up", actual: "\(length)") }
+        case .and(let parts), .or(let parts):
+            for part in parts { try part.checkBounds() }
+        case .not(let part): try part.checkBounds()
+        }
+    }
+}

@@ -1,0 +1,59 @@
+/// Why an operator cannot run a problem, as data.
+public struct UnsupportedReason: Sendable, Hashable, Codable, CustomStringConvertible {
+    /// The part of the problem that stands in the way.
+    public let aspect: AttentionFeature
+    /// What the operator needs, and what came.
+    public let explanation: String
+    /// The nearest change of the problem that would make it run, where there is one.
+    public let remedy: String?
+
+    /// A reason.
+    public init(_ aspect: AttentionFeature, _ explanation: String, remedy: String? = nil) {
+        self.aspect = aspect
+        self.explanation = explanation
+        self.remedy = remedy
+    }
+
+    /// For example `window: left is unlimited; set window to [255, 0]`.
+    public var description: String {
+        "\(aspect.rawValue): \(explanation)" + (remedy.map { "; \($0)" } ?? "")
+    }
+}
+
+/// The parts of a problem that an operator may or may not be able to honour.
+public enum AttentionFeature: String, Sendable, Hashable, Codable, CaseIterable {
+    /// The element type of query, key and value.
+    case dtype
+    /// The extent of a head.
+    case headDim = "head-dim"
+    /// A value head that is not as wide as a query head.
+    case valueDim = "value-dim"
+    /// Fewer key heads than query heads.
+    case groupedQuery = "grouped-query"
+    /// A causal mask, either corner.
+    case causal
+    /// A window around the diagonal.
+    case window
+    /// A mask expression that is not a band of diagonals.
+    case maskAlgebra = "mask-algebra"
+    /// A Bool mask tensor.
+    case denseMask = "dense-mask"
+    /// Padded keys: a true key length per sequence.
+    case keyLengths = "key-lengths"
+    /// Padded queries: a true query length per sequence.
+    case queryLengths = "query-lengths"
+    /// A tensor added to the scores.
+    case bias
+    /// Scores squashed by `softcap · tanh(score / softcap)`.
+    case softcap
+    /// A penalty linear in distance, one slope per head.
+    case alibi
+    /// One extra score per head that only enters the denominator.
+    case sinks
+    /// Randomly dropped probabilities.
+    case dropout
+    /// The logarithm of each row's denominator as a second output.
+    case logSumExp = "log-sum-exp"
+    /// Different numbers of queries and keys.
+    case crossLength = "cross-length"
+}

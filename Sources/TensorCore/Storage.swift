@@ -1,0 +1,45 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A region of memory that tensors view: allocated here, or mapped from a file that it keeps open.
+///
+/// The bytes are only written through ``Tensor``'s mutating accessors, which hold the sole reference or copy first;
+/// that is why sharing it between threads is safe.
+package final class Storage: @unchecked Sendable {
+    /// Cache lines and the widest vector are 64 bytes: an aligned start lets kernels load without split lines.
+    package static let alignment = 64
+
+    package let base: UnsafeMutableRawPointer
+    package let byteCount: Int
+    /// False for memory mapped from a file.
+    package let isWritable: Bool
+    private let release: @Sendable (UnsafeMutableRawPointer) -> Void
+
+    /// Allocates zeroed bytes.
+    package init(byteCount: Int) {
+        // calloc leaves untouched pages unmapped, so large outputs cost no memory before they are written.
+        let raw = calloc(1, byteCount + Storage.alignment)!
+        let address = (UInt(bitPattern: raw) + UInt(Storage.alignment - 1)) & ~UInt(Storage.alignment - 1)
+        self.base = UnsafeMutableRawPointer(bitPattern: address)!
+        self.byteCount = byteCount
+        self.isWritable = true
+        let start = UInt(bitPattern: raw)
+        self.release = { _ in free(UnsafeMutableRawPointer(bitPattern: start)) }
+    }
+
+    /// Adopts memory that `release` gives back.
+    package init(
+        adopting base: UnsafeMutableRawPointer, byteCount: Int, isWritable: Bool,
+        release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
+    ) {
+        self.base = base
+        self.byteCount = byteCount
+        self.isWritable = isWritable
+        self.release = release
+    }
+
+    deinit { release(base) }
+}
