@@ -72,7 +72,7 @@ extension AttentionOperator {
     public func forward(
         _ inputs: AttentionInputs, options: AttentionOptions = .init(), context: ComputeContext? = nil
     ) throws(AttentionError) -> AttentionOutput {
-        let context = try context ?? AttentionError.sharedContext()
+        let context = try AttentionError.context(context)
         let problem = try AttentionProblem(inputs, options: options)
         let reasons = unsupportedReasons(for: problem)
         guard reasons.isEmpty else {
@@ -83,9 +83,10 @@ extension AttentionOperator {
 }
 
 extension AttentionError {
-    /// The context the environment asks for.
-    package static func sharedContext() throws(AttentionError) -> ComputeContext {
-        do {
+    /// The context given, or the one the environment asks for.
+    package static func context(_ given: ComputeContext?) throws(AttentionError) -> ComputeContext {
+        if let given { return given }
+        do throws(ComputeContextError) {
             return try ComputeContext.shared()
         } catch {
             throw .environment(variable: error.variable, expected: error.expected, actual: error.actual)

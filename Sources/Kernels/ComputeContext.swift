@@ -1,3 +1,5 @@
+import Foundation
+
 /// What the environment or a caller asked for and this machine cannot do.
 public struct ComputeContextError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The environment variable or parameter.
@@ -11,24 +13,69 @@ public struct ComputeContextError: Error, Sendable, Hashable, CustomStringConver
     public var description: String { "\(variable) is '\(actual)'; expected \(expected)" }
 }
 
-/// Where and how kernels run: threads and instruction set. Neither changes a result's bits between thread counts.
+/// Where and how kernels run: threads and instruction set. The number of threads never changes a result's bits.
 public struct ComputeContext: Sendable {
     /// Threads that ``parallel(_:_:)`` spreads work over.
     public let threads: Int
+    /// The microkernels in use.
+    package let kernels: KernelTable
     /// The instruction set of the kernels, for example `avx512`.
-    public let isa: String
+    public var isa: String { kernels.name }
+
+    /// The most threads a context may ask for.
+    public static let maximumThreads = 256
 
     /// A context; `nil` asks the environment (`ZOO_THREADS`, `ZOO_ISA`), then the machine.
     /// - Throws: ``ComputeContextError`` when this machine cannot do what is asked.
     public init(threads: Int? = nil, isa: String? = nil) throws(ComputeContextError) {
-        self.threads = threads ?? 1
-        self.isa = isa ?? "scalar"
+        self.threads = try Self.resolve(threads: threads)
+        self.kernels = try Self.resolve(isa: isa)
     }
 
     /// The context that the environment asks for, made once.
     /// - Throws: ``ComputeContextError`` when this machine cannot do what the environment asks.
-    public static func shared() throws(ComputeContextError) -> ComputeContext { try ComputeContext() }
+    public static func shared() throws(ComputeContextError) -> ComputeContext { try environment.get() }
+
+    private static let environment = Result { () throws(ComputeContextError) in try ComputeContext() }
 
     /// Instruction sets this machine can run, slowest first.
-    public static var availableISAs: [String] { ["scalar"] }
+    public static var availableISAs: [String] { KernelTable.available.map(\.name) }
+
+    private static func resolve(threads: Int?) throws(ComputeContextError) -> Int {
+        let text = threads.map(String.init) ?? ProcessInfo.processInfo.environment["ZOO_THREADS"]
+        guard let text else { return min(CPUFacts.current.cores, maximumThreads) }
+        guard let count = Int(text), (1...maximumThreads).contains(count) else {
+            throw ComputeContextError(
+                variable: threads == nil ? "ZOO_THREADS" : "threads", expected: "a number from 1 to \(maximumThreads)",
+                actual: text)
+        }
+        return count
+    }
+
+    private static func resolve(isa: String?) throws(ComputeContextError) -> KernelTable {
+        let tables = KernelTable.available
+        let name = isa ?? ProcessInfo.processInfo.environment["ZOO_ISA"]
+        guard let table = name == nil ? tables.last : tables.first(where: { $0.name == name }) else {
+            throw ComputeContextError(
+                variable: isa == nil ? "ZOO_ISA" : "isa",
+                expected: "one of \(tables.map(\.name).joined(separator: ", "))", actual: name ?? "")
+        }
+        return table
+    }
+
+    /// Runs `body(index, worker)` for every index, and returns when all are done. `worker` is below ``threads``.
+    public func parallel(_ count: Int, _ body: @Sendable (_ index: Int, _ worker: Int) -> Void) {
+        ThreadPool.shared.forEach(count, threads: threads, body)
+    }
+
+    /// As ``parallel(_:_:)``, with scratch memory for each worker that outlives the call and is reused.
+    package func parallel(
+        _ count: Int, scratchFloats: Int,
+        _ body: @Sendable (_ index: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
+    ) {
+        let workers = max(1, min(threads, count))
+        let workspaces = (0..<workers).map { _ in Workspace.take(floats: scratchFloats) }
+        defer { workspaces.forEach(Workspace.giveBack) }
+        parallel(count) { index, worker in body(index, workspaces[worker].base) }
+    }
 }

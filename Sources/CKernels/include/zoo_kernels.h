@@ -1,1 +1,117 @@
-int zoo_placeholder(void);
+// The microkernels behind the attention operators: one table of functions for each instruction set.
+//
+// Every table holds the same algorithms, compiled from shared/*.inl.h. Products accumulate over their inner dimension
+// in order, one accumulator per result, so that a row's bits never depend on the rows beside it.
+#ifndef ZOO_KERNELS_H
+#define ZOO_KERNELS_H
+
+#include <stdint.h>
+
+// The largest number of keys that one call of attend_block may take.
+#define ZOO_MAX_KEY_BLOCK 512
+// The largest row tile of any table.
+#define ZOO_MAX_TILE_ROWS 16
+
+enum zoo_dtype { ZOO_F32 = 0, ZOO_F16 = 1, ZOO_BF16 = 2 };
+enum zoo_activation { ZOO_GELU = 0, ZOO_GELU_TANH = 1, ZOO_RELU = 2, ZOO_SILU = 3 };
+
+// What is applied to scores between the two products. Scores live in the base-2 logarithm: the query carries
+// scale * log2(e), and softcap and slopes are passed multiplied by log2(e). Arrays hold one entry for each query row.
+struct zoo_score_modifiers {
+    float softcap;               // 0: none
+    const int32_t *first_key;    // first visible key of the block, NULL: 0
+    const int32_t *end_key;      // end of the visible keys of the block, NULL: all
+    const float *const *bias;    // bias of the row at the block's first key, natural units, NULL: none
+    const uint8_t *const *mask;  // byte 0 hides a key, NULL: none
+    const float *slope;          // ALiBi slope of the row, NULL: none
+    const int32_t *place;        // the row's place among the keys, relative to the block's first key
+};
+
+// One block of query rows against one block of keys: online softmax, FlashAttention-2 algorithm 1, lines 8 to 10.
+struct zoo_attend_args {
+    int64_t rows, keys;          // keys <= ZOO_MAX_KEY_BLOCK
+    int64_t head_dim, value_dim;
+    const float *query_tiles;    // [row tile][head_dim][tile rows], from pack_query
+    const float *key_panels;     // [key panel][head_dim][panel width], from pack_keys
+    const float *value_panels;   // [value_dim panel][value_panel_rows][panel width], from pack_values
+    int64_t value_panel_rows;
+    float *output;               // [rows][output_stride], accumulated, padded to whole panels
+    int64_t output_stride;
+    float *row_max;              // [rows] running maximum, base 2
+    float *row_sum;              // [rows] running denominator
+    float *scores;               // scratch: tile rows * zoo_score_stride floats
+    struct zoo_score_modifiers modifiers;
+    int32_t guarded;             // a value is not finite: never multiply it by a masked zero
+};
+
+// A block of query rows against all keys, scores materialised.
+struct zoo_scores_args {
+    int64_t rows, keys, head_dim;
+    const float *query_tiles;
+    const float *key_panels;
+    float *scores;               // [rows][scores_stride], scores_stride >= keys padded to whole panels
+    int64_t scores_stride;
+    struct zoo_score_modifiers modifiers;
+};
+
+struct zoo_kernel_table {
+    const char *name;
+    int32_t tile_rows;           // query rows that one register tile holds
+    int32_t panel_width;         // keys, or value columns, that one register tile holds
+
+    // rows x head_dim -> [row tile][head_dim][tile rows], times scale; the last tile is padded with zero rows.
+    void (*pack_query)(float *tiles, const void *rows, int32_t dtype, int64_t stride, int64_t count, int64_t head_dim,
+                       float scale);
+    // keys x head_dim -> [key panel][head_dim][panel width]; the last panel is padded with zero keys.
+    void (*pack_keys)(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
+                      int64_t head_dim);
+    // keys x value_dim -> [value_dim panel][panel_rows][panel width]; returns whether every value is finite.
+    int32_t (*pack_values)(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
+                           int64_t value_dim, int64_t panel_rows);
+
+    void (*attend_block)(const struct zoo_attend_args *args);
+
+    void (*scores_block)(const struct zoo_scores_args *args);
+    // Base-2 softmax of each row in place, without the division; writes maxima and sums.
+    void (*softmax_rows)(float *scores, int64_t stride, int64_t rows, int64_t keys, float *row_max, float *row_sum);
+    // output[rows][output_stride] = scores[rows][keys] times value panels. Masked cells must hold -0 when guarded.
+    void (*weigh_values)(float *output, int64_t output_stride, const float *scores, int64_t scores_stride,
+                         const float *value_panels, int64_t panel_rows, int64_t rows, int64_t keys, int64_t value_dim,
+                         int32_t guarded);
+
+    // Adds rows of another partial result: output = output * left[row] + other * right[row].
+    void (*merge_rows)(float *output, const float *other, int64_t stride, int64_t rows, int64_t value_dim,
+                       const float *left, const float *right);
+    // One row of an accumulator, divided by its denominator (0: zeros), converted to dtype.
+    void (*finish_row)(void *target, int32_t dtype, const float *output, int64_t value_dim, float row_sum);
+
+    // c[rows][c_stride] = a tiles times one panel plus bias[panel width]; columns beyond `columns` are not written.
+    void (*linear_tile)(float *c, int64_t c_stride, const float *a_tile, const float *panel, const float *bias,
+                        int64_t rows, int64_t inner, int64_t columns);
+    void (*layer_norm_row)(float *target, const float *row, const float *gain, const float *bias, int64_t count,
+                           float epsilon);
+    void (*activate)(float *target, const float *source, int64_t count, int32_t activation);
+    void (*add)(float *target, const float *left, const float *right, int64_t count);
+
+    void (*to_float)(float *target, const void *source, int32_t dtype, int64_t count);
+    void (*exp2)(float *target, const float *source, int64_t count);
+
+    // Runs `rounds` of independent multiply-adds on registers alone; returns the floating-point operations done.
+    double (*peak_fma)(int64_t rounds, float *sink);
+    // Reads bytes once, in order; returns something that depends on all of them.
+    float (*peak_read)(const float *source, int64_t count);
+};
+
+// Floats between two rows of the attend_block scratch. Off a power of two, so that rows fall into different cache sets.
+#define ZOO_SCORE_STRIDE (ZOO_MAX_KEY_BLOCK + 16)
+
+// The tables this CPU can run, slowest first. Returns how many; at most 4 are written.
+int zoo_kernel_tables(const struct zoo_kernel_table *tables[4]);
+
+// Processors that this process may run on: a container may have fewer than its host. 0 when the system does not say.
+int zoo_allowed_cpus(void);
+
+// Tells the CPU that the thread is only waiting.
+void zoo_pause(void);
+
+#endif

@@ -1,0 +1,115 @@
+// Online softmax over one block of keys: FlashAttention-2, algorithm 1, lines 8 to 10, for one row tile at a time.
+//
+//   S      = Q Kᵀ                              tile rows x keys, in the first-level cache
+//   m'     = max(m, rowmax S)
+//   P      = 2^(S - m')
+//   l'     = 2^(m - m') l + rowsum P
+//   O'     = 2^(m - m') O + P V
+
+// Scores of R rows; keeps the running maximum of whole rows in `highest` when no modifier will change them.
+INLINE void score_tile(const int R, const float *query, const struct zoo_attend_args *args, int64_t first_panel,
+                       int64_t end_panel, float *maxima, int want_maxima) {
+    vf highest[MR];
+    UNROLL
+    for (int i = 0; i < R; i++) highest[i] = v_set(minus_infinity);
+    for (int64_t p = first_panel; p < end_panel; p++) {
+        vf c[MR][NV];
+        UNROLL
+        for (int i = 0; i < R; i++)
+            UNROLL
+            for (int v = 0; v < NV; v++) c[i][v] = v_set(0);
+        tile_times_panel(R, c, query, args->key_panels + p * NR * args->head_dim, args->head_dim);
+        float *target = args->scores + p * NR;
+        UNROLL
+        for (int i = 0; i < R; i++)
+            UNROLL
+            for (int v = 0; v < NV; v++) {
+                v_store(target + i * ZOO_SCORE_STRIDE + v * VL, c[i][v]);
+                highest[i] = v_max(c[i][v], highest[i]);
+            }
+    }
+    if (want_maxima)
+        for (int i = 0; i < R; i++) maxima[i] = v_reduce_max(highest[i]);
+}
+
+// O = alpha O + P V for R rows.
+INLINE void weigh_tile(const int R, float *output, const struct zoo_attend_args *args, const float *alpha,
+                       int64_t start, int64_t end) {
+    for (int64_t column = 0; column < args->value_dim; column += NR) {
+        float *target = output + column;
+        vf c[MR][NV];
+        UNROLL
+        for (int i = 0; i < R; i++)
+            UNROLL
+            for (int v = 0; v < NV; v++)
+                c[i][v] = v_load(target + i * args->output_stride + v * VL) * v_set(alpha[i]);
+        rows_times_panel(R, c, args->scores + start, ZOO_SCORE_STRIDE,
+                         args->value_panels + column * args->value_panel_rows + start * NR, end - start);
+        UNROLL
+        for (int i = 0; i < R; i++)
+            UNROLL
+            for (int v = 0; v < NV; v++) v_store(target + i * args->output_stride + v * VL, c[i][v]);
+    }
+}
+
+static void weigh_tile_guarded(int64_t rows, float *output, const struct zoo_attend_args *args, const float *alpha,
+                               int64_t start, int64_t end) {
+    for (int64_t i = 0; i < rows; i++) {
+        float *target = output + i * args->output_stride;
+        for (int64_t column = 0; column < args->output_stride; column += VL)
+            v_store(target + column, v_load(target + column) * v_set(alpha[i]));
+        weigh_row_guarded(target, args->scores + i * ZOO_SCORE_STRIDE, args->value_panels, args->value_panel_rows,
+                          start, end, args->value_dim);
+    }
+}
+
+static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t rows) {
+    const struct zoo_score_modifiers *modifiers = &args->modifiers;
+    struct key_range range = visible_keys(modifiers, row, rows, args->keys);
+    if (range.start >= range.end) return;
+    const int64_t first_panel = range.start / NR, end_panel = (range.end + NR - 1) / NR;
+    const int64_t start = first_panel * NR, end = end_panel * NR;
+    const int modified = changes_scores(modifiers) || !range.uniform || range.start != start || range.end != end;
+
+    const float *query = args->query_tiles + row * args->head_dim;
+    float maxima[ZOO_MAX_TILE_ROWS] = {0}, alpha[ZOO_MAX_TILE_ROWS] = {0};
+#define SCORE(R) score_tile(R, query, args, first_panel, end_panel, maxima, !modified)
+    FOR_ROWS(rows, SCORE)
+#undef SCORE
+
+    for (int64_t i = 0; i < rows; i++) {
+        if (modified)
+            maxima[i] = modify_row(args->scores + i * ZOO_SCORE_STRIDE, modifiers, row + i, start, end, args->keys);
+        float old = args->row_max[row + i];
+        float highest = maxima[i] > old ? maxima[i] : old;
+        args->row_max[row + i] = highest;
+        // A row that has seen no key keeps -infinity; shifting by it would make NaN.
+        maxima[i] = highest == minus_infinity ? 0 : highest;
+        alpha[i] = old - maxima[i];
+    }
+    for (int64_t i = 0; i < ZOO_MAX_TILE_ROWS; i += VL) v_store(alpha + i, v_exp2(v_load(alpha + i)));
+    for (int64_t i = 0; i < rows; i++) {
+        float *scores = args->scores + i * ZOO_SCORE_STRIDE;
+        uint8_t hidden[ZOO_MAX_KEY_BLOCK + 16];
+        if (args->guarded) mark_hidden(scores, hidden, start, end);
+        float sum = exponentiate_row(scores, start, end, maxima[i]);
+        if (args->guarded)
+            for (int64_t key = start; key < end; key++)
+                if (hidden[key]) scores[key] = -0.0f;
+        args->row_sum[row + i] = S_FMA(args->row_sum[row + i], alpha[i], sum);
+    }
+
+    float *output = args->output + row * args->output_stride;
+    if (args->guarded) {
+        weigh_tile_guarded(rows, output, args, alpha, start, range.end);
+        return;
+    }
+#define WEIGH(R) weigh_tile(R, output, args, alpha, start, range.end)
+    FOR_ROWS(rows, WEIGH)
+#undef WEIGH
+}
+
+static void attend_block(const struct zoo_attend_args *args) {
+    for (int64_t row = 0; row < args->rows; row += MR)
+        attend_tile(args, row, args->rows - row < MR ? args->rows - row : MR);
+}

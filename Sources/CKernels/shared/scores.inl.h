@@ -1,0 +1,106 @@
+// What happens to scores between the two products: modifiers, masks, softmax. All in the base-2 logarithm.
+
+struct key_range {
+    int64_t start, end;  // keys that some row of the tile sees
+    int uniform;         // every row sees all of them
+};
+
+INLINE struct key_range visible_keys(const struct zoo_score_modifiers *m, int64_t row, int64_t rows, int64_t keys) {
+    struct key_range range = {keys, 0, 1};
+    if (!m->first_key && !m->end_key) return (struct key_range){0, keys, 1};
+    int64_t inner_start = 0, inner_end = keys;
+    for (int64_t i = row; i < row + rows; i++) {
+        int64_t first = m->first_key && m->first_key[i] > 0 ? m->first_key[i] : 0;
+        int64_t end = m->end_key && m->end_key[i] < keys ? m->end_key[i] : keys;
+        if (first < end) {
+            range.start = first < range.start ? first : range.start;
+            range.end = end > range.end ? end : range.end;
+        }
+        inner_start = first > inner_start ? first : inner_start;
+        inner_end = end < inner_end ? end : inner_end;
+    }
+    range.uniform = inner_start <= range.start && inner_end >= range.end;
+    return range;
+}
+
+INLINE int changes_scores(const struct zoo_score_modifiers *m) {
+    return m->softcap != 0 || m->bias || m->mask || m->slope;
+}
+
+// One row of scores for keys start..<end; `row` indexes the modifiers. Returns the row's maximum.
+static float modify_row(float *scores, const struct zoo_score_modifiers *m, int64_t row, int64_t start, int64_t end,
+                        int64_t keys) {
+    const float log2e = 1.44269504088896f;
+    int64_t first = m->first_key && m->first_key[row] > 0 ? m->first_key[row] : 0;
+    int64_t last = m->end_key && m->end_key[row] < keys ? m->end_key[row] : keys;
+    const float *bias = m->bias ? m->bias[row] : NULL;
+    const uint8_t *mask = m->mask ? m->mask[row] : NULL;
+    const vi lanes = v_lanes();
+    vf highest = v_set(minus_infinity);
+    for (int64_t key = start; key < end; key += VL) {
+        vf s = v_load(scores + key);
+        int64_t left = keys - key;
+        if (m->softcap != 0) s = v_set(m->softcap) * v_tanh(s / v_set(m->softcap));
+        if (bias && left > 0) {
+            vf b = left >= VL ? v_load(bias + key) : v_load_part(bias + key, left);
+            s = V_FMA(b, v_set(log2e), s);
+        }
+        vi index = lanes + (int32_t)key;
+        if (m->slope) {
+            vi distance = (vi)(m->place[row]) - index;
+            distance = distance < 0 ? -distance : distance;
+            s = V_FMA(__builtin_convertvector(distance, vf), v_set(-m->slope[row]), s);
+        }
+        vi visible = (vi)(index >= (int32_t)first) & (vi)(index < (int32_t)last);
+        if (mask) {
+            int32_t bytes[VL] = {0};
+            for (int i = 0; i < VL && i < left; i++) bytes[i] = mask[key + i];
+            vi attend;
+            __builtin_memcpy(&attend, bytes, sizeof(attend));
+            visible &= (vi)(attend != 0);
+        }
+        s = v_select(visible, s, v_set(minus_infinity));
+        v_store(scores + key, s);
+        highest = v_max(s, highest);
+    }
+    return v_reduce_max(highest);
+}
+
+// Replaces scores by 2^(score - shift) and returns their sum. One partial sum for each vector of a panel, so that
+// leaving out whole panels of hidden keys does not change the order of additions.
+INLINE float exponentiate_row(float *scores, int64_t start, int64_t end, float shift) {
+    vf sums[NV];
+    UNROLL
+    for (int v = 0; v < NV; v++) sums[v] = v_set(0);
+    for (int64_t key = start; key < end; key += NR) {
+        UNROLL
+        for (int v = 0; v < NV; v++) {
+            vf p = v_exp2(v_load(scores + key + v * VL) - v_set(shift));
+            v_store(scores + key + v * VL, p);
+            sums[v] += p;
+        }
+    }
+    UNROLL
+    for (int v = 1; v < NV; v++) sums[0] += sums[v];
+    return v_reduce_add(sums[0]);
+}
+
+// A hidden score is -infinity. Its weight becomes -0, which no visible score can have.
+static void mark_hidden(const float *scores, uint8_t *hidden, int64_t start, int64_t end) {
+    for (int64_t key = start; key < end; key++) hidden[key] = scores[key] == minus_infinity;
+}
+
+// Adds weight * value for one row, key by key, passing over hidden keys: 0 * NaN must not happen.
+static void weigh_row_guarded(float *output, const float *weights, const float *value_panels, int64_t panel_rows,
+                              int64_t start, int64_t end, int64_t value_dim) {
+    for (int64_t key = start; key < end; key++) {
+        if (weights[key] == 0 && __builtin_signbit(weights[key])) continue;
+        for (int64_t column = 0; column < value_dim; column += NR) {
+            const float *value = value_panels + column * panel_rows + key * NR;
+            for (int lane = 0; lane < NR; lane += VL) {
+                vf sum = v_load(output + column + lane);
+                v_store(output + column + lane, V_FMA(v_set(weights[key]), v_load(value + lane), sum));
+            }
+        }
+    }
+}

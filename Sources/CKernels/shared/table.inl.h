@@ -1,0 +1,32 @@
+// Everything, in order, and the table that exports it.
+
+#include "vector.inl.h"
+#include "pack.inl.h"
+#include "product.inl.h"
+#include "scores.inl.h"
+#include "attend.inl.h"
+#include "materialised.inl.h"
+#include "rows.inl.h"
+
+const struct zoo_kernel_table TABLE = {
+    .name = ISA_NAME,
+    .tile_rows = MR,
+    .panel_width = NR,
+    .pack_query = pack_query,
+    .pack_keys = pack_keys,
+    .pack_values = pack_values,
+    .attend_block = attend_block,
+    .scores_block = scores_block,
+    .softmax_rows = softmax_rows,
+    .weigh_values = weigh_values,
+    .merge_rows = merge_rows,
+    .finish_row = finish_row,
+    .linear_tile = linear_tile,
+    .layer_norm_row = layer_norm_row,
+    .activate = activate,
+    .add = add,
+    .to_float = to_float,
+    .exp2 = exp2_array,
+    .peak_fma = peak_fma,
+    .peak_read = peak_read,
+};

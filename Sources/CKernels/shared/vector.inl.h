@@ -1,0 +1,155 @@
+// Vectors in a dozen macros. The including file defines, inside its target region:
+//   VL         floats in a vector
+//   NV         vectors in a panel (panel width NR = NV * VL)
+//   MR         rows in a register tile
+//   V_FMA      fused multiply-add of three vectors, or the closest the instruction set has
+//   S_FMA      the same of three floats
+//   ISA_NAME   the table's name
+//   TABLE      the table's symbol
+
+#include <stddef.h>
+
+#define NR (NV * VL)
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+typedef float vf __attribute__((ext_vector_type(VL)));
+typedef float vf_unaligned __attribute__((ext_vector_type(VL), aligned(4)));
+typedef int32_t vi __attribute__((ext_vector_type(VL)));
+typedef uint16_t vh __attribute__((ext_vector_type(VL)));
+typedef uint16_t vh_unaligned __attribute__((ext_vector_type(VL), aligned(2)));
+typedef uint32_t vu __attribute__((ext_vector_type(VL)));
+
+static const float minus_infinity = -__builtin_inff();
+
+INLINE vf v_load(const float *p) { return *(const vf_unaligned *)p; }
+INLINE void v_store(float *p, vf v) { *(vf_unaligned *)p = v; }
+INLINE vf v_set(float x) { return (vf)(x); }
+INLINE vf v_select(vi condition, vf yes, vf no) {
+    return (vf)((condition & (vi)yes) | (~condition & (vi)no));
+}
+// Keeps b when either is NaN, as the hardware instruction does.
+INLINE vf v_max(vf a, vf b) { return a > b ? a : b; }
+INLINE vf v_abs(vf a) { return (vf)((vi)a & 0x7fffffff); }
+
+INLINE vf v_load_part(const float *p, int64_t n) {
+    float part[VL] = {0};
+    __builtin_memcpy(part, p, (size_t)n * sizeof(float));
+    return v_load(part);
+}
+INLINE void v_store_part(float *p, vf v, int64_t n) {
+    float part[VL];
+    v_store(part, v);
+    __builtin_memcpy(p, part, (size_t)n * sizeof(float));
+}
+
+// 0, 1, 2, ... along the lanes.
+INLINE vi v_lanes(void) {
+    static const int32_t lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    vi result;
+    __builtin_memcpy(&result, lanes, sizeof(result));
+    return result;
+}
+
+// Folds halves onto each other: the order of additions is the same for every row.
+INLINE float v_reduce_add(vf v) {
+    float lanes[VL];
+    v_store(lanes, v);
+    UNROLL
+    for (int width = VL / 2; width > 0; width /= 2)
+        UNROLL
+        for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
+    return lanes[0];
+}
+INLINE float v_reduce_max(vf v) {
+    float lanes[VL];
+    v_store(lanes, v);
+    UNROLL
+    for (int width = VL / 2; width > 0; width /= 2)
+        UNROLL
+        for (int i = 0; i < width; i++) lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
+    return lanes[0];
+}
+
+// 2^x for x <= 0 and for positive x below 127. Underflow gives +0, NaN stays NaN.
+//
+// x = n + r with |r| <= 1/2. The magic number is 1.5 * 2^23 + 127: adding it leaves n + 127, the exponent field of
+// 2^n, in the low bits. n = -127 gives the field 0, which is +0, so clamping there flushes everything below.
+// The polynomial is the minimax of 2^r with constant term 1 (2^0 is exactly 1), relative error below 9.2e-8.
+INLINE vf v_exp2(vf x) {
+    const vf magic = v_set(12583039.0f);
+    x = v_max(v_set(-127.0f), x);
+    vf shifted = x + magic;
+    vf r = x - (shifted - magic);
+    vf p = v_set(0x1.5bba13ccdec1ap-10f);
+    p = V_FMA(p, r, v_set(0x1.3cea873ebd332p-7f));
+    p = V_FMA(p, r, v_set(0x1.c6b752debe6fep-5f));
+    p = V_FMA(p, r, v_set(0x1.ebf9bb8aa9965p-3f));
+    p = V_FMA(p, r, v_set(0x1.62e4292038245p-1f));
+    p = V_FMA(p, r, v_set(1.0f));
+    return p * (vf)((vu)shifted << 23);
+}
+
+// tanh: the odd polynomial of Cephes below 0.625, where 1 - small would cancel, else 1 - 2 / (e^2x + 1).
+INLINE vf v_tanh(vf x) {
+    vf a = v_abs(x);
+    vf z = x * x;
+    vf p = v_set(-5.70498872745e-3f);
+    p = V_FMA(p, z, v_set(2.06390887954e-2f));
+    p = V_FMA(p, z, v_set(-5.37397155531e-2f));
+    p = V_FMA(p, z, v_set(1.33314422036e-1f));
+    p = V_FMA(p, z, v_set(-3.33332819422e-1f));
+    vf small = V_FMA(p * z, x, x);
+    // Beyond 10 tanh is 1 in Float. The order of operands keeps NaN.
+    vf clamped = v_set(10.0f) < a ? v_set(10.0f) : a;
+    vf large = v_set(1.0f) - v_set(2.0f) / (v_exp2(clamped * v_set(2.88539008177793f)) + v_set(1.0f));
+    large = (vf)((vi)large | ((vi)x & (vi)(0x80000000)));
+    return v_select(a < v_set(0.625f), small, large);
+}
+
+// erf by Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
+INLINE vf v_erf(vf x) {
+    vf a = v_abs(x);
+    vf t = v_set(1.0f) / V_FMA(a, v_set(0.3275911f), v_set(1.0f));
+    vf p = v_set(1.061405429f);
+    p = V_FMA(p, t, v_set(-1.453152027f));
+    p = V_FMA(p, t, v_set(1.421413741f));
+    p = V_FMA(p, t, v_set(-0.284496736f));
+    p = V_FMA(p, t, v_set(0.254829592f));
+    vf result = v_set(1.0f) - p * t * v_exp2(a * a * v_set(-1.44269504088896f));
+    return (vf)((vi)result | ((vi)x & (vi)(0x80000000)));
+}
+
+// binary16 to binary32 by integers: exact for every pattern, needs no instruction set.
+INLINE vf v_from_half(vh bits) {
+    vu wide = __builtin_convertvector(bits, vu);
+    vu sign = (wide & 0x8000u) << 16;
+    vu rest = (wide & 0x7fffu) << 13;
+    // Scaling by 2^112 moves the exponent's bias and normalises subnormals.
+    vf scaled = (vf)rest * v_set(0x1p112f);
+    vi special = (vi)(rest >= (vu)(0x7c00u << 13));
+    vf infinite = (vf)(rest | 0x7f800000u);
+    return (vf)((vu)v_select(special, infinite, scaled) | sign);
+}
+INLINE vf v_from_bfloat(vh bits) { return (vf)(__builtin_convertvector(bits, vu) << 16); }
+
+// VL elements of a row, converted; `n` < VL reads only that many and fills with zeros.
+INLINE vf v_load_as(const void *row, int32_t dtype, int64_t index, int64_t n) {
+    if (dtype == ZOO_F32) {
+        const float *p = (const float *)row + index;
+        return n >= VL ? v_load(p) : v_load_part(p, n);
+    }
+    const uint16_t *p = (const uint16_t *)row + index;
+    vh bits;
+    if (n >= VL) {
+        bits = *(const vh_unaligned *)p;
+    } else {
+        uint16_t part[VL] = {0};
+        __builtin_memcpy(part, p, (size_t)n * sizeof(uint16_t));
+        bits = *(const vh_unaligned *)part;
+    }
+    return dtype == ZOO_F16 ? v_from_half(bits) : v_from_bfloat(bits);
+}
+INLINE const void *row_at(const void *rows, int32_t dtype, int64_t element) {
+    return (const char *)rows + element * (dtype == ZOO_F32 ? 4 : 2);
+}

@@ -1,0 +1,176 @@
+import CKernels
+public import TensorCore
+
+/// A pointwise non-linearity.
+public enum Activation: String, Sendable, Hashable, Codable, CaseIterable {
+    /// `x · Φ(x)` with the error function.
+    case gelu
+    /// The tanh form of GELU.
+    case geluTanh = "gelu-tanh"
+    /// `max(x, 0)`.
+    case relu
+    /// `x · sigmoid(x)`.
+    case silu
+
+    var kernelCode: Int32 {
+        switch self {
+        case .gelu: Int32(ZOO_GELU.rawValue)
+        case .geluTanh: Int32(ZOO_GELU_TANH.rawValue)
+        case .relu: Int32(ZOO_RELU.rawValue)
+        case .silu: Int32(ZOO_SILU.rawValue)
+        }
+    }
+}
+
+/// The dense layers of a transformer on contiguous F32 tensors.
+///
+/// A row of a result depends on that row of the input alone and is computed in one order, so its bits do not change with
+/// the rows beside it or with the number of threads. That is why products run here and not through BLAS.
+public enum DenseLayers {
+    /// `x · Wᵀ + bias`: x `[rows, inputs]`, result `[rows, outputs]`. Cost: 2 · rows · inputs · outputs operations.
+    /// - Throws: ``TensorCore/TensorError`` when shapes or element types do not fit.
+    public static func linear(
+        _ x: Tensor, _ weight: PackedMatrix, bias: Tensor? = nil, context: ComputeContext
+    ) throws(TensorError) -> Tensor {
+        let rows = x.shape.dimensions.first ?? 0
+        try check(x, [rows, weight.inputs])
+        if let bias { try check(bias, [weight.outputs]) }
+        let table = context.kernels
+        guard table.panelWidth == weight.panelWidth else {
+            throw .shapeMismatch(from: [weight.panelWidth], to: [table.panelWidth])
+        }
+        let result = Tensor(zeros: [rows, weight.outputs])
+        guard rows > 0, weight.outputs > 0 else { return result }
+        let job = LinearJob(
+            table: table, rows: rows, weight: weight, x: x.floatAddress, bias: bias?.floatAddress,
+            result: result.freshMutableAddress.assumingMemoryBound(to: Float.self))
+        job.run(context)
+        withExtendedLifetime((x, weight, bias)) {}
+        return result
+    }
+
+    /// Layer normalisation of each row: `(x - mean) / sqrt(variance + epsilon) · gain + bias`.
+    /// - Throws: ``TensorCore/TensorError`` when shapes or element types do not fit.
+    public static func layerNorm(
+        _ x: Tensor, gain: Tensor, bias: Tensor?, epsilon: Float, context: ComputeContext
+    ) throws(TensorError) -> Tensor {
+        let rows = x.shape.dimensions.first ?? 0
+        let width = x.shape.dimensions.last ?? 0
+        try check(x, [rows, width])
+        try check(gain, [width])
+        if let bias { try check(bias, [width]) }
+        let result = Tensor(zeros: x.shape)
+        let source = SendablePointer(x.floatAddress)
+        let gains = SendablePointer(gain.floatAddress)
+        let biases = SendablePointer(bias?.floatAddress)
+        let target = SendablePointer(result.freshMutableAddress.assumingMemoryBound(to: Float.self))
+        let table = context.kernels
+        context.parallelRows(rows) { range in
+            for row in range {
+                table.c.pointee.layer_norm_row(
+                    target.base + row * width, source.base + row * width, gains.base, biases.base, Int64(width),
+                    epsilon)
+            }
+        }
+        withExtendedLifetime((x, gain, bias)) {}
+        return result
+    }
+
+    /// A non-linearity applied to every element.
+    /// - Throws: ``TensorCore/TensorError`` when the tensor is not contiguous F32.
+    public static func activation(
+        _ x: Tensor, _ kind: Activation, context: ComputeContext
+    ) throws(TensorError) -> Tensor {
+        try check(x, x.shape)
+        let result = Tensor(zeros: x.shape)
+        let source = SendablePointer(x.floatAddress)
+        let target = SendablePointer(result.freshMutableAddress.assumingMemoryBound(to: Float.self))
+        let width = x.shape.dimensions.last ?? 1
+        let table = context.kernels
+        context.parallelRows(width == 0 ? 0 : x.count / width) { range in
+            table.c.pointee.activate(
+                target.base + range.lowerBound * width, source.base + range.lowerBound * width,
+                Int64(range.count * width), kind.kernelCode)
+        }
+        withExtendedLifetime(x) {}
+        return result
+    }
+
+    /// The sum of two tensors of one shape.
+    /// - Throws: ``TensorCore/TensorError`` when shapes differ or elements are not contiguous F32.
+    public static func add(_ x: Tensor, _ y: Tensor, context: ComputeContext) throws(TensorError) -> Tensor {
+        try check(x, x.shape)
+        try check(y, x.shape)
+        let result = Tensor(zeros: x.shape)
+        context.kernels.c.pointee.add(
+            result.freshMutableAddress.assumingMemoryBound(to: Float.self), x.floatAddress, y.floatAddress,
+            Int64(x.count))
+        withExtendedLifetime((x, y)) {}
+        return result
+    }
+
+    private static func check(_ tensor: Tensor, _ shape: Shape) throws(TensorError) {
+        guard tensor.dtype == .float32 else { throw .dtypeMismatch(expected: .float32, actual: tensor.dtype) }
+        guard tensor.shape == shape else { throw .shapeMismatch(from: tensor.shape, to: shape) }
+        guard tensor.isContiguous else { throw .notContiguous(shape: tensor.shape, strides: tensor.strides) }
+    }
+}
+
+/// One product, cut into panels of outputs times blocks of rows.
+private struct LinearJob: @unchecked Sendable {
+    let table: KernelTable
+    let rows: Int
+    let weight: PackedMatrix
+    let x: UnsafePointer<Float>
+    let bias: UnsafePointer<Float>?
+    let result: UnsafeMutablePointer<Float>
+
+    /// Rows whose packed tiles stay in the second-level cache beside one panel.
+    private static let rowBlock = 168
+
+    func run(_ context: ComputeContext) {
+        let inputs = weight.inputs
+        let blockRows = Self.rowBlock / table.tileRows * table.tileRows
+        let panels = (weight.outputs + table.panelWidth - 1) / table.panelWidth
+        var start = 0
+        let tiles = Workspace.take(floats: blockRows * inputs + 64)
+        defer { Workspace.giveBack(tiles) }
+        while start < rows {
+            let count = min(blockRows, rows - start)
+            table.c.pointee.pack_query(
+                tiles.base, x + start * inputs, Int32(ZOO_F32.rawValue), Int64(inputs), Int64(count), Int64(inputs), 1)
+            let first = start
+            context.parallel(panels) { panel, _ in multiply(tiles.base, first: first, count: count, panel: panel) }
+            start += count
+        }
+    }
+
+    private func multiply(_ tiles: UnsafeMutablePointer<Float>, first: Int, count: Int, panel: Int) {
+        let width = table.panelWidth
+        let column = panel * width
+        let columns = min(width, weight.outputs - column)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { panelBias in
+            for lane in 0..<width { panelBias[lane] = lane < columns ? bias?[column + lane] ?? 0 : 0 }
+            for row in stride(from: 0, to: count, by: table.tileRows) {
+                table.c.pointee.linear_tile(
+                    result + (first + row) * weight.outputs + column, Int64(weight.outputs),
+                    tiles + row * weight.inputs, weight.panels.floatAddress + column * weight.inputs,
+                    panelBias.baseAddress, Int64(min(table.tileRows, count - row)), Int64(weight.inputs),
+                    Int64(columns))
+            }
+        }
+    }
+}
+
+extension ComputeContext {
+    /// Cuts rows into a few ranges for each thread.
+    fileprivate func parallelRows(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) {
+        let step = max(16, (rows + threads * 4 - 1) / (threads * 4))
+        parallel((rows + step - 1) / step) { index, _ in body(index * step..<min(rows, (index + 1) * step)) }
+    }
+}
+
+extension Tensor {
+    /// The first element of an F32 tensor.
+    fileprivate var floatAddress: UnsafePointer<Float> { baseAddress.assumingMemoryBound(to: Float.self) }
+}
