@@ -10,8 +10,6 @@ public struct AttentionPlan: Sendable, Hashable {
     public let tasks: Int
     /// Bytes of working memory beyond inputs and outputs, for all threads together.
     public let workspaceBytes: Int
-    /// Floating-point operations of the visible pairs.
-    public let usefulFlops: Double
     /// Instruction set of the kernels.
     public let isa: String
     /// Threads the work is spread over. Never changes a result.
@@ -19,15 +17,14 @@ public struct AttentionPlan: Sendable, Hashable {
 
     /// A plan.
     public init(
-        problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, usefulFlops: Double,
-        isa: String, threads: Int
+        problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, isa: String,
+        threads: Int
     ) {
         self.problem = problem
         self.queryTile = queryTile
         self.keyTile = keyTile
         self.tasks = tasks
         self.workspaceBytes = workspaceBytes
-        self.usefulFlops = usefulFlops
         self.isa = isa
         self.threads = threads
     }

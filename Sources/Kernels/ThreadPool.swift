@@ -85,6 +85,12 @@ package final class ThreadPool: @unchecked Sendable {
         }
     }
 
+    /// A call of its own, so that the helper's hold on the caller's closure ends before it reports that it is done.
+    @inline(never)
+    private func help(_ worker: Int) {
+        if let job { work(job.count, worker: worker, job.body) }
+    }
+
     /// Makes sure that many helpers exist; returns how many do.
     private func startHelpers(_ wanted: Int) -> Int {
         while helperCount < wanted {
@@ -115,7 +121,7 @@ package final class ThreadPool: @unchecked Sendable {
             seen = waitForJob(after: seen)
             // The caller waits for the helpers it counted, so the job stays in place for them alone.
             guard worker <= seen & Self.helperMask else { continue }
-            if let job { work(job.count, worker: worker, job.body) }
+            help(worker)
             unfinished.subtract(1, ordering: .releasing)
         }
     }

@@ -69,17 +69,21 @@ static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t
     if (range.start >= range.end) return;
     const int64_t first_panel = range.start / NR, end_panel = (range.end + NR - 1) / NR;
     const int64_t start = first_panel * NR, end = end_panel * NR;
-    const int modified = changes_scores(modifiers) || !range.uniform || range.start != start || range.end != end;
+    const int changed = changes_scores(modifiers);
+    const int bounded = !range.uniform || range.start != start || range.end != end;
 
     const float *query = args->query_tiles + row * args->head_dim;
     float maxima[ZOO_MAX_TILE_ROWS] = {0}, alpha[ZOO_MAX_TILE_ROWS] = {0};
-#define SCORE(R) score_tile(R, query, args, first_panel, end_panel, maxima, !modified)
+#define SCORE(R) score_tile(R, query, args, first_panel, end_panel, maxima, !changed && !bounded)
     FOR_ROWS(rows, SCORE)
 #undef SCORE
 
     for (int64_t i = 0; i < rows; i++) {
-        if (modified)
-            maxima[i] = modify_row(args->scores + i * ZOO_SCORE_STRIDE, modifiers, row + i, start, end, args->keys);
+        float *scores = args->scores + i * ZOO_SCORE_STRIDE;
+        if (changed)
+            maxima[i] = modify_row(scores, modifiers, row + i, start, end, args->keys);
+        else if (bounded)
+            maxima[i] = bound_row(scores, modifiers, row + i, start, end, args->keys);
         float old = args->row_max[row + i];
         float highest = maxima[i] > old ? maxima[i] : old;
         args->row_max[row + i] = highest;

@@ -66,6 +66,30 @@ static float modify_row(float *scores, const struct zoo_score_modifiers *m, int6
     return v_reduce_max(highest);
 }
 
+// A row whose only modifier is its range of visible keys: hides the cells outside of it. Returns the row's maximum.
+static float bound_row(float *scores, const struct zoo_score_modifiers *m, int64_t row, int64_t start, int64_t end,
+                       int64_t keys) {
+    int64_t first = m->first_key && m->first_key[row] > start ? m->first_key[row] : start;
+    int64_t last = m->end_key && m->end_key[row] < keys ? m->end_key[row] : keys;
+    first = first < end ? first : end;
+    last = last > first ? last : first;
+    last = last < end ? last : end;
+    const vi lanes = v_lanes();
+    const vf hidden = v_set(minus_infinity);
+    for (int64_t key = start; key < first; key += VL)
+        v_store(scores + key, v_select((vi)(lanes + (int32_t)key < (int32_t)first), hidden, v_load(scores + key)));
+    for (int64_t key = last / VL * VL; key < end; key += VL)
+        v_store(scores + key, v_select((vi)(lanes + (int32_t)key >= (int32_t)last), hidden, v_load(scores + key)));
+    vf highest[2] = {hidden, hidden};
+    int64_t key = first / VL * VL;
+    for (; key + VL < last; key += 2 * VL) {
+        highest[0] = v_max(v_load(scores + key), highest[0]);
+        highest[1] = v_max(v_load(scores + key + VL), highest[1]);
+    }
+    if (key < last) highest[0] = v_max(v_load(scores + key), highest[0]);
+    return v_reduce_max(v_max(highest[0], highest[1]));
+}
+
 // Replaces scores by 2^(score - shift) and returns their sum. One partial sum for each vector of a panel, so that
 // leaving out whole panels of hidden keys does not change the order of additions.
 INLINE float exponentiate_row(float *scores, int64_t start, int64_t end, float shift) {

@@ -1,0 +1,73 @@
+public import AttentionCore
+public import Kernels
+
+/// FlashAttention-2 (Dao, 2023, algorithm 1): blocks of keys and values stream past resident queries.
+///
+/// Each task keeps a block of queries of one head, their accumulators, running maxima and denominators in the caches.
+/// No object grows with `queryLength · keyLength`. Tile sizes come from the caches; hidden tiles are skipped.
+/// Cost: 4 · heads · visible pairs · headDim operations; working memory O(1) for each thread.
+public struct FlashAttention: AttentionOperator {
+    /// Options of the operator.
+    public struct Configuration: OperatorConfiguration {
+        /// Keys of one step; `nil` takes what fits the caches.
+        public var keyTile: Int?
+        /// Query rows of one task; `nil` takes what fits the caches.
+        public var queryTile: Int?
+
+        /// Tiles sized from the caches.
+        public init() {}
+
+        /// The options, for people.
+        public static var options: [OptionDescription] {
+            [
+                OptionDescription("keyTile", "keys of one step, from 1 to 512", default: "from the caches"),
+                OptionDescription("queryTile", "query rows of one task, from 1 up", default: "from the caches"),
+            ]
+        }
+    }
+
+    /// Everything the tiled kernels honour.
+    public static let capabilities = AttentionCapabilities.tiled(workingMemory: "O(1)", arithmetic: "O(L^2)")
+
+    /// The options in force.
+    public let configuration: Configuration
+
+    /// Checks the tile sizes.
+    /// - Throws: ``AttentionCore/AttentionError/invalidOption(name:expected:actual:)``.
+    public init(_ configuration: Configuration) throws(AttentionError) {
+        if let keys = configuration.keyTile, !(1...TileSizes.maximumKeys).contains(keys) {
+            throw .invalidOption(name: "keyTile", expected: "from 1 to \(TileSizes.maximumKeys)", actual: "\(keys)")
+        }
+        if let rows = configuration.queryTile, !(1...4096).contains(rows) {
+            throw .invalidOption(name: "queryTile", expected: "from 1 to 4096", actual: "\(rows)")
+        }
+        self.configuration = configuration
+    }
+
+    /// One task for each head and block of queries.
+    public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
+        let sizes = sizes(problem, context)
+        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: false, context: context)
+        return .tiled(problem, sizes: sizes, sharing: false, scratchFloats: layout.total, context: context)
+    }
+
+    /// Runs the tasks.
+    /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
+    public func forward(
+        _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
+    ) throws(AttentionError) -> AttentionOutput {
+        let problem = plan.problem
+        let sizes = TileSizes(rows: plan.queryTile, keys: plan.keyTile)
+        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: false, context: context)
+        let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
+        return tiled.run(RowBlock.cut(problem, rows: sizes.rows, sharing: false), sinks: inputs.sinks)
+    }
+
+    private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {
+        var sizes = TileSizes.streaming(problem, context: context)
+            .balanced(totalRows: problem.batch * problem.heads * problem.queryLength, context: context)
+        if let keys = configuration.keyTile { sizes.keys = keys.roundedUp(to: context.kernels.panelWidth) }
+        if let rows = configuration.queryTile { sizes.rows = rows }
+        return sizes
+    }
+}

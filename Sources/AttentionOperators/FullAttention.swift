@@ -1,0 +1,87 @@
+public import AttentionCore
+public import Kernels
+
+/// Attention as first written (Vaswani et al., 2017, equation 1): `softmax(scale · Q Kᵀ) V`, scores materialised.
+///
+/// For a block of queries at a time the scores against every key are stored, modified, normalised and multiplied by the
+/// values: three passes, the plainest order of operations in the zoo. Keys hidden by a window are computed and masked.
+/// Cost: 4 · heads · queryLength · keyLength · headDim operations; working memory O(L) for each thread.
+public struct FullAttention: AttentionOperator {
+    /// The operator has no options of its own.
+    public typealias Configuration = NoConfiguration
+
+    /// Everything the tiled kernels honour.
+    public static let capabilities = AttentionCapabilities.tiled(workingMemory: "O(L)", arithmetic: "O(L^2)")
+
+    /// The options in force.
+    public let configuration: NoConfiguration
+
+    /// An operator without options.
+    public init(_ configuration: NoConfiguration) { self.configuration = configuration }
+
+    /// Rows of scores that are materialised together: eight register tiles, enough to pay for packing the keys.
+    private static let tilesPerBlock = 16
+
+    /// One task for each head and block of queries.
+    public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
+        let sizes = sizes(problem, context)
+        return .tiled(
+            problem, sizes: sizes, sharing: false, scratchFloats: layout(problem, sizes, context).total,
+            context: context)
+    }
+
+    /// Runs the tasks.
+    /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
+    public func forward(
+        _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
+    ) throws(AttentionError) -> AttentionOutput {
+        let problem = plan.problem
+        let layout = layout(problem, TileSizes(rows: plan.queryTile, keys: plan.keyTile), context)
+        let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
+        let blocks = RowBlock.cut(problem, rows: plan.queryTile, sharing: false)
+        let writer = OutputWriter(problem, sinks: inputs.sinks)
+        context.parallel(blocks.count, scratchFloats: layout.total) { index, scratch in
+            materialise(blocks[index], tiled, scratch)
+            writer.write(blocks[index], layout.state(scratch), kernels: context.kernels)
+        }
+        return writer.result
+    }
+
+    private func materialise(_ rows: RowBlock, _ tiled: TiledAttention, _ scratch: UnsafeMutablePointer<Float>) {
+        let layout = tiled.layout
+        let kernels = tiled.context.kernels
+        let geometry = tiled.problem.geometry(rows.batch)
+        let band = tiled.problem.options.mask.band(geometry)
+        // Nothing after the last key that any of these rows sees is worth a score.
+        let keys = 0..<tiled.visibleKeys(rows).upperBound
+        let state = layout.state(scratch)
+        state.reset(rows: rows.rows)
+        let coverage = tiled.modifiers.coverage(rows, keys: keys, band: band, geometry)
+        if coverage == .empty { return }
+        tiled.packQueries(rows, scratch)
+        let block = tiled.packKeys(rows, keys: keys, needed: keys, scratch)
+        let modifiers = tiled.modifiers.make(
+            rows, keys: keys, coverage: coverage, band: band, geometry, scratch: scratch, layout: layout)
+        kernels.scores(
+            rows: rows.rows, keys: keys.count, headDim: tiled.problem.headDim, queryTiles: scratch + layout.queryTiles,
+            keyPanels: scratch + layout.keyPanels, scores: scratch + layout.scores, stride: layout.keys,
+            modifiers: modifiers)
+        kernels.softmax(scratch + layout.scores, stride: layout.keys, rows: rows.rows, keys: keys.count, state: state)
+        kernels.weigh(
+            scratch + layout.scores, stride: layout.keys, rows: rows.rows, valueDim: tiled.problem.valueDim,
+            block: block, state: state)
+    }
+
+    private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {
+        TileSizes(
+            rows: Self.tilesPerBlock * context.kernels.tileRows,
+            keys: max(1, problem.keyLength).roundedUp(to: context.kernels.panelWidth))
+    }
+
+    private func layout(
+        _ problem: AttentionProblem, _ sizes: TileSizes, _ context: ComputeContext
+    ) -> BlockScratch {
+        BlockScratch(
+            problem, sizes: sizes, sharesHeads: false, context: context, scoreFloats: sizes.rows * sizes.keys)
+    }
+}

@@ -1,0 +1,82 @@
+public import AttentionCore
+public import Kernels
+
+/// Grouped-query attention (Ainslie et al., 2023): multi-head, grouped and multi-query attention in one.
+///
+/// All query heads that share a key head form one task, so a key and a value are packed and read once for the group.
+/// With few queries and many keys (decoding) the keys are cut into fixed ranges that run side by side and are merged in
+/// order by their log-sum-exp; the cut depends on the sequence alone, so results do not change with threads or batch.
+/// Cost: 4 · heads · visible pairs · headDim operations; working memory O(1) for each thread, and O(keys) partial
+/// results when keys are cut.
+public struct GroupedQueryAttention: AttentionOperator {
+    /// Options of the operator.
+    public struct Configuration: OperatorConfiguration {
+        /// Keys of one range when few queries meet many keys.
+        public var keySplit: Int
+
+        /// Ranges of 2048 keys.
+        public init() { keySplit = 2048 }
+
+        /// Decodes, with the default for an absent key.
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            keySplit = try container.decodeIfPresent(Int.self, forKey: .keySplit) ?? Configuration().keySplit
+        }
+
+        /// The options, for people.
+        public static var options: [OptionDescription] {
+            [
+                OptionDescription(
+                    "keySplit", "keys of one range when at most 64 query rows share a key head, from 64 up",
+                    default: "2048")
+            ]
+        }
+    }
+
+    /// Everything the tiled kernels honour.
+    public static let capabilities = AttentionCapabilities.tiled(workingMemory: "O(1)", arithmetic: "O(L^2)")
+
+    /// The options in force.
+    public let configuration: Configuration
+
+    /// Query rows of a group up to which its keys are cut: more rows keep the cores busy by themselves.
+    private static let splitRows = 64
+
+    /// Checks the split.
+    /// - Throws: ``AttentionCore/AttentionError/invalidOption(name:expected:actual:)``.
+    public init(_ configuration: Configuration) throws(AttentionError) {
+        guard configuration.keySplit >= 64 else {
+            throw .invalidOption(name: "keySplit", expected: "64 or more keys", actual: "\(configuration.keySplit)")
+        }
+        self.configuration = configuration
+    }
+
+    /// One task for each key head and block of queries.
+    public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
+        let sizes = sizes(problem, context)
+        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
+        return .tiled(problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context)
+    }
+
+    /// Runs the tasks.
+    /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
+    public func forward(
+        _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
+    ) throws(AttentionError) -> AttentionOutput {
+        let problem = plan.problem
+        let sizes = TileSizes(rows: plan.queryTile, keys: plan.keyTile)
+        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
+        let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
+        let blocks = RowBlock.cut(problem, rows: sizes.rows, sharing: true)
+        return SplitKeys(keys: configuration.keySplit.roundedUp(to: sizes.keys), rows: Self.splitRows)
+            .run(tiled, blocks, sinks: inputs.sinks)
+    }
+
+    private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {
+        var sizes = TileSizes.streaming(problem, context: context)
+            .balanced(totalRows: problem.batch * problem.heads * problem.queryLength, context: context)
+        // A task holds whole positions: at least one query of every head of the group.
+        sizes.rows = max(sizes.rows / problem.group, 1) * problem.group
+        return sizes
+    }
+}

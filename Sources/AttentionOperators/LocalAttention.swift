@@ -1,0 +1,61 @@
+public import AttentionCore
+public import Kernels
+
+/// Local attention (Longformer, section 3.1): each query sees a window of keys around its place.
+///
+/// The window is the common option `window`; causal masks and other bands narrow it. A task reads only the keys between
+/// the first and the last one that any of its queries sees, so cost and memory traffic grow with
+/// `queryLength · window`. Working memory O(1) for each thread.
+public struct LocalAttention: AttentionOperator {
+    /// The operator has no options beyond `window`.
+    public typealias Configuration = NoConfiguration
+
+    /// Everything the tiled kernels honour.
+    public static let capabilities = AttentionCapabilities.tiled(workingMemory: "O(1)", arithmetic: "O(L · window)")
+
+    /// The options in force.
+    public let configuration: NoConfiguration
+
+    /// An operator without options.
+    public init(_ configuration: NoConfiguration) { self.configuration = configuration }
+
+    /// What the kernels cannot do, and a window that is missing or open on one side.
+    public func unsupportedReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
+        var reasons = Self.capabilities.unsupportedReasons(for: problem)
+        let remedy =
+            "set window to [left, right], for example [\(max(0, problem.keyLength - 1)), \(max(0, problem.keyLength - 1))]"
+        guard let band = problem.options.mask.band(problem.geometryOfExtents) else {
+            reasons.append(.init(.window, "the mask is not one band of diagonals", remedy: remedy))
+            return reasons
+        }
+        if band.low == nil { reasons.append(.init(.window, "left is unlimited", remedy: remedy)) }
+        if band.high == nil { reasons.append(.init(.window, "right is unlimited", remedy: remedy)) }
+        return reasons
+    }
+
+    /// One task for each head and block of queries.
+    public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
+        let sizes = sizes(problem, context)
+        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
+        return .tiled(problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context)
+    }
+
+    /// Runs the tasks.
+    /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
+    public func forward(
+        _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
+    ) throws(AttentionError) -> AttentionOutput {
+        let problem = plan.problem
+        let sizes = TileSizes(rows: plan.queryTile, keys: plan.keyTile)
+        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
+        let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
+        return tiled.run(RowBlock.cut(problem, rows: sizes.rows, sharing: true), sinks: inputs.sinks)
+    }
+
+    private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {
+        var sizes = TileSizes.streaming(problem, context: context)
+            .balanced(totalRows: problem.batch * problem.heads * problem.queryLength, context: context)
+        sizes.rows = max(sizes.rows / problem.group, 1) * problem.group
+        return sizes
+    }
+}

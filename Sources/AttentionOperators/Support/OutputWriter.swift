@@ -1,0 +1,56 @@
+import AttentionCore
+import Foundation
+import Kernels
+import TensorCore
+
+/// Turns the running state of finished rows into output and log-sum-exp.
+struct OutputWriter: @unchecked Sendable {
+    let output: Tensor
+    let logSumExp: Tensor
+    private let problem: AttentionProblem
+    private let sinks: [Float]?
+    private let code: Int32
+    private let outputAddress: UnsafeMutableRawPointer
+    private let logSumExpAddress: UnsafeMutablePointer<Float>
+
+    /// Zeros and -infinity: what rows that see no key, and padded rows, come out as.
+    init(_ problem: AttentionProblem, sinks: [Float]?) {
+        self.problem = problem
+        self.sinks = sinks
+        output = Tensor(
+            zeros: [problem.batch, problem.queryLength, problem.heads, problem.valueDim], dtype: problem.dtype)
+        logSumExp = Tensor(zeros: [problem.batch, problem.heads, problem.queryLength])
+        code = problem.dtype.kernelCode ?? 0
+        outputAddress = output.freshMutableAddress
+        logSumExpAddress = logSumExp.freshMutableAddress.assumingMemoryBound(to: Float.self)
+        logSumExpAddress.update(repeating: -.infinity, count: logSumExp.count)
+    }
+
+    /// Writes every row of a task.
+    func write(_ rows: RowBlock, _ state: RowState, kernels: KernelTable) {
+        for row in 0..<rows.rows {
+            let head = rows.head(row)
+            let query = rows.query(row)
+            let (denominator, logarithm) = finish(state.rowMax[row], state.rowSum[row], sink: sinks?[head])
+            let cell = ((rows.batch * problem.queryLength + query) * problem.heads + head) * problem.valueDim
+            kernels.finish(
+                outputAddress + cell * problem.dtype.byteWidth, code: code,
+                row: state.output + row * state.outputStride, valueDim: problem.valueDim, rowSum: denominator)
+            logSumExpAddress[(rows.batch * problem.heads + head) * problem.queryLength + query] = logarithm
+        }
+    }
+
+    /// The denominator relative to the row's maximum, and its natural logarithm; a sink is one more score.
+    private func finish(_ highest: Float, _ sum: Float, sink: Float?) -> (denominator: Float, logarithm: Float) {
+        let ln2: Float = 0.693_147_2
+        guard let sink, sink > -.infinity else { return (sum, sum == 0 ? -.infinity : (highest + log2(sum)) * ln2) }
+        if sum == 0 { return (0, sink) }
+        let sinkScore = sink / ln2
+        let peak = max(highest, sinkScore)
+        let total = sum * exp2(highest - peak) + exp2(sinkScore - peak)
+        return (sum + exp2(sinkScore - highest), (peak + log2(total)) * ln2)
+    }
+
+    /// The finished result.
+    var result: AttentionOutput { AttentionOutput(output: output, logSumExp: logSumExp) }
+}

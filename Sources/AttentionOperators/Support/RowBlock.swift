@@ -1,0 +1,45 @@
+import AttentionCore
+
+/// One task: consecutive queries of one sequence, for the heads that share a key head or for one of them.
+///
+/// Rows are ordered by position, then head, so that a register tile spans few positions and skips hidden keys early.
+struct RowBlock: Sendable {
+    let batch: Int
+    let kvHead: Int
+    let firstHead: Int
+    let heads: Int
+    let queries: Range<Int>
+
+    var rows: Int { queries.count * heads }
+
+    /// The head of a row.
+    func head(_ row: Int) -> Int { firstHead + row % heads }
+    /// The query of a row.
+    func query(_ row: Int) -> Int { queries.lowerBound + row / heads }
+
+    /// Cuts a problem into tasks of about `rows` rows, dearest first, so that the last task to finish is a cheap one.
+    ///
+    /// - Parameter sharing: whether all heads of a group go into one task.
+    static func cut(_ problem: AttentionProblem, rows: Int, sharing: Bool) -> [RowBlock] {
+        let heads = sharing ? problem.group : 1
+        let step = max(1, rows / heads)
+        var blocks: [(cost: Int, block: RowBlock)] = []
+        for batch in 0..<problem.batch {
+            let geometry = problem.geometry(batch)
+            let band = problem.options.mask.band(geometry)
+            for start in stride(from: 0, to: geometry.queryLength, by: step) {
+                let queries = start..<min(geometry.queryLength, start + step)
+                let keys = band?.keys(forAnyOf: queries).count ?? geometry.keyLength
+                for firstHead in stride(from: 0, to: problem.heads, by: heads) {
+                    let block = RowBlock(
+                        batch: batch, kvHead: firstHead / problem.group, firstHead: firstHead, heads: heads,
+                        queries: queries)
+                    blocks.append((keys * block.rows, block))
+                }
+            }
+        }
+        return blocks.enumerated()
+            .sorted { ($1.element.cost, $0.offset) < ($0.element.cost, $1.offset) }
+            .map(\.element.block)
+    }
+}

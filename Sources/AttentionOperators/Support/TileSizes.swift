@@ -1,0 +1,38 @@
+import AttentionCore
+import Kernels
+
+/// How many queries and keys one step works on.
+struct TileSizes: Sendable, Hashable {
+    /// Rows of one task, a multiple of the register tile.
+    var rows: Int
+    /// Keys of one step, a multiple of the panel width. Results' last bits depend on it, so it comes from the head
+    /// dimensions and the machine alone, never from lengths, batch or threads.
+    var keys: Int
+
+    /// The most keys the kernels take at once.
+    static let maximumKeys = Int(ZooLimits.keyBlock)
+
+    /// Sizes for a stream of keys past resident queries.
+    ///
+    /// A quarter of the second-level cache holds a block of keys and values, three eighths hold the queries and the
+    /// accumulators: what remains takes the operands on their way in. Measured flat between these and half of them.
+    static func streaming(_ problem: AttentionProblem, context: ComputeContext) -> TileSizes {
+        let kernels = context.kernels
+        let cache = CPUFacts.current.l2Bytes
+        let width = problem.headDim + problem.valueDim.roundedUp(to: kernels.panelWidth)
+        let keys = (cache / 4 / (width * 4)) / 64 * 64
+        let rows = cache * 3 / 8 / (width * 4)
+        return TileSizes(
+            rows: min(448, max(rows, 4 * kernels.tileRows)).roundedUp(to: kernels.tileRows),
+            keys: min(maximumKeys, max(64, keys)))
+    }
+
+    /// Fewer rows for each task, so that every thread gets several and none waits long for the last. Never changes bits.
+    func balanced(totalRows: Int, context: ComputeContext) -> TileSizes {
+        let share = totalRows / (4 * context.threads)
+        var result = self
+        let smallest = min(rows, 8 * context.kernels.tileRows)
+        result.rows = min(rows, max(smallest, share.roundedUp(to: context.kernels.tileRows)))
+        return result
+    }
+}

@@ -1,0 +1,129 @@
+import AttentionCore
+import Kernels
+import TensorCore
+
+/// Streams blocks of keys and values past resident query rows: what the tiled operators share.
+struct TiledAttention: @unchecked Sendable {
+    let problem: AttentionProblem
+    let context: ComputeContext
+    let layout: BlockScratch
+    let modifiers: BlockModifiers
+    private let query: OperandView
+    private let key: OperandView
+    private let value: OperandView
+    /// Keeps the operands' memory alive while tasks read it.
+    private let inputs: AttentionInputs
+
+    /// log2(e): scores are kept in the base-2 logarithm, so that exponentials need no multiplication.
+    private static let log2e: Float = 1.442_695
+
+    init(
+        _ inputs: AttentionInputs, problem: AttentionProblem, layout: BlockScratch, context: ComputeContext
+    ) throws(AttentionError) {
+        self.inputs = inputs
+        self.problem = problem
+        self.context = context
+        self.layout = layout
+        modifiers = try BlockModifiers(problem, inputs)
+        query = OperandView(inputs.query)
+        key = OperandView(inputs.key)
+        value = OperandView(inputs.value)
+    }
+
+    /// Packs a task's queries, scaled, into register tiles.
+    func packQueries(_ rows: RowBlock, _ scratch: UnsafeMutablePointer<Float>) {
+        let kernels = context.kernels
+        let scale = problem.scale * Self.log2e
+        let tiles = scratch + layout.queryTiles
+        guard rows.heads > 1 else {
+            kernels.packQuery(
+                tiles, rows: query.row(rows.batch, rows.queries.lowerBound, head: rows.firstHead), code: query.code,
+                stride: query.rowStride, count: rows.rows, headDim: problem.headDim, scale: scale)
+            return
+        }
+        // Rows of several heads have no one stride: line them up first.
+        let gathered = scratch + layout.gathered
+        for row in 0..<rows.rows {
+            kernels.toFloat(
+                gathered + row * problem.headDim,
+                from: query.row(rows.batch, rows.query(row), head: rows.head(row)), code: query.code,
+                count: problem.headDim)
+        }
+        kernels.packQuery(
+            tiles, rows: UnsafeRawPointer(gathered), code: DType.float32.kernelCode ?? 0, stride: problem.headDim,
+            count: rows.rows, headDim: problem.headDim, scale: scale)
+    }
+
+    /// Packs the keys and values of a block that are needed, at the places they have in the whole block.
+    ///
+    /// - Parameter needed: the part of the block that some row sees; panels outside of it are left undefined, and the
+    ///   rows' bounds keep kernels away from them.
+    func packKeys(
+        _ rows: RowBlock, keys: Range<Int>, needed: Range<Int>, _ scratch: UnsafeMutablePointer<Float>
+    ) -> KeyValueBlock {
+        let kernels = context.kernels
+        let skipped = (needed.lowerBound - keys.lowerBound) / kernels.panelWidth * kernels.panelWidth
+        let first = keys.lowerBound + skipped
+        kernels.packKeys(
+            scratch + layout.keyPanels + skipped * problem.headDim,
+            rows: key.row(rows.batch, first, head: rows.kvHead), code: key.code, stride: key.rowStride,
+            count: needed.upperBound - first, headDim: problem.headDim)
+        let isFinite = kernels.packValues(
+            scratch + layout.valuePanels + skipped * kernels.panelWidth,
+            rows: value.row(rows.batch, first, head: rows.kvHead), code: value.code, stride: value.rowStride,
+            count: needed.upperBound - first, valueDim: problem.valueDim, panelRows: layout.keys)
+        return KeyValueBlock(
+            keys: keys.count, keyPanels: scratch + layout.keyPanels, valuePanels: scratch + layout.valuePanels,
+            valuePanelRows: layout.keys, isFinite: isFinite)
+    }
+
+    /// The keys that a task can see at all.
+    func visibleKeys(_ rows: RowBlock) -> Range<Int> {
+        let geometry = problem.geometry(rows.batch)
+        return problem.options.mask.band(geometry)?.keys(forAnyOf: rows.queries) ?? 0..<geometry.keyLength
+    }
+
+    /// Adds a range of keys to a task's state, block by block.
+    ///
+    /// Blocks are counted from the start of the range, which must not depend on the task: a row then adds its keys in
+    /// the same order whichever rows share its task.
+    func attend(
+        _ rows: RowBlock, keys: Range<Int>, state: RowState, _ scratch: UnsafeMutablePointer<Float>
+    ) {
+        let geometry = problem.geometry(rows.batch)
+        let band = problem.options.mask.band(geometry)
+        let visible = band?.keys(forAnyOf: rows.queries) ?? keys
+        for start in stride(from: keys.lowerBound, to: keys.upperBound, by: layout.keys) {
+            let block = start..<min(start + layout.keys, keys.upperBound)
+            let coverage = modifiers.coverage(rows, keys: block, band: band, geometry)
+            if coverage == .empty { continue }
+            let packed = packKeys(
+                rows, keys: block, needed: coverage == .full ? block : block.clamped(to: visible), scratch)
+            let values = modifiers.make(
+                rows, keys: block, coverage: coverage, band: band, geometry, scratch: scratch, layout: layout)
+            context.kernels.attend(
+                rows: rows.rows, headDim: problem.headDim, valueDim: problem.valueDim,
+                queryTiles: scratch + layout.queryTiles, block: packed, state: state,
+                scores: scratch + layout.scores, modifiers: values)
+        }
+    }
+
+    /// Runs every task: all visible keys, one pass, then the division.
+    func run(_ blocks: [RowBlock], sinks: [Float]?) -> AttentionOutput {
+        let writer = OutputWriter(problem, sinks: sinks)
+        context.parallel(blocks.count, scratchFloats: layout.total) { index, scratch in
+            let rows = blocks[index]
+            let state = layout.state(scratch)
+            state.reset(rows: rows.rows)
+            packQueries(rows, scratch)
+            attend(rows, keys: visibleKeys(rows).aligned(to: layout.keys), state: state, scratch)
+            writer.write(rows, state, kernels: context.kernels)
+        }
+        return writer.result
+    }
+}
+
+extension Range<Int> {
+    /// The range with its start moved down to a multiple of `step`.
+    func aligned(to step: Int) -> Range<Int> { lowerBound / step * step..<upperBound }
+}
