@@ -54,6 +54,8 @@ public enum AttentionFeature: String, Sendable, Hashable, Codable, CaseIterable 
     case dropout
     /// The logarithm of each row's denominator as a second output.
     case logSumExp = "log-sum-exp"
+    /// The operator's own options.
+    case configuration
     /// Different numbers of queries and keys.
     case crossLength = "cross-length"
 }

@@ -59,15 +59,7 @@ struct ScoreView: @unchecked Sendable {
         case .float32: base.load(fromByteOffset: index * 4, as: Float.self)
         case .float64: Float(base.load(fromByteOffset: index * 8, as: Double.self))
         case .bfloat16: Float(bitPattern: UInt32(base.load(fromByteOffset: index * 2, as: UInt16.self)) << 16)
-        default: halfToFloat(base.load(fromByteOffset: index * 2, as: UInt16.self))
+        default: HalfPrecision.float(base.load(fromByteOffset: index * 2, as: UInt16.self))
         }
     }
-}
-
-/// binary16 to binary32: moving the exponent's bias by a multiplication normalises subnormals too.
-private func halfToFloat(_ bits: UInt16) -> Float {
-    let rest = UInt32(bits & 0x7fff) << 13
-    let sign = UInt32(bits & 0x8000) << 16
-    if rest >= 0x7c00 << 13 { return Float(bitPattern: rest | 0x7f80_0000 | sign) }
-    return Float(bitPattern: (Float(bitPattern: rest) * 0x1p112).bitPattern | sign)
 }

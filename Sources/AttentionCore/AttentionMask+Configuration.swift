@@ -1,0 +1,63 @@
+extension AttentionMask {
+    /// Reads the form that ``configuration`` writes: `"full"`, `"causal"`, `"causal-top-left"`, `{"window": [l, r]}`,
+    /// `{"window": [l, r], "corner": "top-left"}`, `{"prefix": n}`, `{"and": [...]}`, `{"or": [...]}`, `{"not": ...}`.
+    /// - Throws: ``AttentionError/invalidOption(name:expected:actual:)``.
+    public init(_ value: ConfigurationValue) throws(AttentionError) {
+        let failure = AttentionError.invalidOption(
+            name: "mask",
+            expected: "\"full\", \"causal\", \"causal-top-left\", or an object with window, prefix, and, or, not",
+            actual: value.jsonText)
+        switch value {
+        case .string("full"): self = .full
+        case .string("causal"): self = .causal(.bottomRight)
+        case .string("causal-top-left"): self = .causal(.topLeft)
+        case .object(let fields):
+            if let sides = fields["window"] {
+                guard case .array(let pair) = sides, pair.count == 2, let left = pair[0].asInteger,
+                    let right = pair[1].asInteger, Set(fields.keys).isSubset(of: ["window", "corner"])
+                else { throw failure }
+                var corner = MaskCorner.bottomRight
+                if let text = fields["corner"] {
+                    guard case .string(let name) = text, let named = MaskCorner(rawValue: name) else { throw failure }
+                    corner = named
+                }
+                self = .window(left: left < 0 ? nil : left, right: right < 0 ? nil : right, corner: corner)
+                return
+            }
+            guard fields.count == 1, let (key, inner) = fields.first else { throw failure }
+            switch (key, inner) {
+            case ("prefix", _):
+                guard let length = inner.asInteger else { throw failure }
+                self = .prefix(length: length)
+            case ("and", .array(let parts)): self = .and(try Self.read(parts))
+            case ("or", .array(let parts)): self = .or(try Self.read(parts))
+            case ("not", _): self = .not(try AttentionMask(inner))
+            default: throw failure
+            }
+        default: throw failure
+        }
+    }
+
+    private static func read(_ values: [ConfigurationValue]) throws(AttentionError) -> [AttentionMask] {
+        var masks: [AttentionMask] = []
+        for value in values { masks.append(try AttentionMask(value)) }
+        return masks
+    }
+
+    /// The mask as a configuration value.
+    public var configuration: ConfigurationValue {
+        switch self {
+        case .full: "full"
+        case .causal(.bottomRight): "causal"
+        case .causal(.topLeft): "causal-top-left"
+        case .window(let left, let right, let corner):
+            .object(
+                ["window": .array([.integer(left ?? -1), .integer(right ?? -1)])]
+                    .merging(corner == .topLeft ? ["corner": .string(corner.rawValue)] : [:]) { $1 })
+        case .prefix(let length): .object(["prefix": .integer(length)])
+        case .and(let parts): .object(["and": .array(parts.map(\.configuration))])
+        case .or(let parts): .object(["or": .array(parts.map(\.configuration))])
+        case .not(let part): .object(["not": part.configuration])
+        }
+    }
+}

@@ -1,0 +1,7 @@
+// One import for users of the library: tensors, kernels' context, contracts, operators and models.
+@_exported public import AttentionCore
+@_exported public import AttentionOperators
+@_exported public import Kernels
+@_exported public import TensorCore
+@_exported public import Tokenizers
+@_exported public import TransformerBlocks

@@ -1,0 +1,21 @@
+import Foundation
+
+/// Turns `registry.json` into the Swift file that registers every operator.
+@main
+enum RegistryGenerator {
+    static func main() {
+        let arguments = CommandLine.arguments
+        guard arguments.count == 3 else { fail("usage: registrygen registry.json output.swift", status: 64) }
+        do {
+            let catalogue = try Catalogue(json: Data(contentsOf: URL(fileURLWithPath: arguments[1])))
+            try Data(catalogue.swiftSource.utf8).write(to: URL(fileURLWithPath: arguments[2]), options: .atomic)
+        } catch {
+            fail("\(arguments[1]): error: \(error)", status: 65)
+        }
+    }
+
+    private static func fail(_ message: String, status: Int32) -> Never {
+        FileHandle.standardError.write(Data((message + "\n").utf8))
+        exit(status)
+    }
+}
