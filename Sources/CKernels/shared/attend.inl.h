@@ -6,27 +6,35 @@
 //   l'     = 2^(m - m') l + rowsum P
 //   O'     = 2^(m - m') O + P V
 
-// Scores of R rows; keeps the running maximum of whole rows in `highest` when no modifier will change them.
+// Scores of R rows; keeps the maximum of whole rows when no modifier will change them.
+//
+// The inner dimension is summed in runs of DOT_RUN: rounding grows with the length of a chain of additions.
+#define DOT_RUN 128
 INLINE void score_tile(const int R, const float *query, const struct zoo_attend_args *args, int64_t first_panel,
                        int64_t end_panel, float *maxima, int want_maxima) {
     vf highest[MR];
     UNROLL
     for (int i = 0; i < R; i++) highest[i] = v_set(minus_infinity);
     for (int64_t p = first_panel; p < end_panel; p++) {
-        vf c[MR][NV];
-        UNROLL
-        for (int i = 0; i < R; i++)
-            UNROLL
-            for (int v = 0; v < NV; v++) c[i][v] = v_set(0);
-        tile_times_panel(R, c, query, args->key_panels + p * NR * args->head_dim, args->head_dim);
+        const float *panel = args->key_panels + p * NR * args->head_dim;
         float *target = args->scores + p * NR;
+        int64_t d = 0;
+        for (; d + DOT_RUN < args->head_dim; d += DOT_RUN) {
+            vf c[MR][NV];
+            zero_tile(R, c);
+            tile_times_panel(R, c, query + d * MR, panel + d * NR, DOT_RUN);
+            if (d > 0) add_tile(R, c, target, ZOO_SCORE_STRIDE);
+            store_tile(R, c, target, ZOO_SCORE_STRIDE);
+        }
+        vf c[MR][NV];
+        zero_tile(R, c);
+        tile_times_panel(R, c, query + d * MR, panel + d * NR, args->head_dim - d);
+        if (d > 0) add_tile(R, c, target, ZOO_SCORE_STRIDE);
+        store_tile(R, c, target, ZOO_SCORE_STRIDE);
         UNROLL
         for (int i = 0; i < R; i++)
             UNROLL
-            for (int v = 0; v < NV; v++) {
-                v_store(target + i * ZOO_SCORE_STRIDE + v * VL, c[i][v]);
-                highest[i] = v_max(c[i][v], highest[i]);
-            }
+            for (int v = 0; v < NV; v++) highest[i] = v_max(c[i][v], highest[i]);
     }
     if (want_maxima)
         for (int i = 0; i < R; i++) maxima[i] = v_reduce_max(highest[i]);
@@ -38,29 +46,25 @@ INLINE void weigh_tile(const int R, float *output, const struct zoo_attend_args 
     for (int64_t column = 0; column < args->value_dim; column += NR) {
         float *target = output + column;
         vf c[MR][NV];
-        UNROLL
-        for (int i = 0; i < R; i++)
-            UNROLL
-            for (int v = 0; v < NV; v++)
-                c[i][v] = v_load(target + i * args->output_stride + v * VL) * v_set(alpha[i]);
+        zero_tile(R, c);
         rows_times_panel(R, c, args->scores + start, ZOO_SCORE_STRIDE,
                          args->value_panels + column * args->value_panel_rows + start * NR, end - start);
         UNROLL
         for (int i = 0; i < R; i++)
             UNROLL
-            for (int v = 0; v < NV; v++) v_store(target + i * args->output_stride + v * VL, c[i][v]);
+            for (int v = 0; v < NV; v++) {
+                float *cell = target + i * args->output_stride + v * VL;
+                v_store(cell, V_FMA(v_load(cell), v_set(alpha[i]), c[i][v]));
+            }
     }
 }
 
+// The same, row by row, passing over hidden keys.
 static void weigh_tile_guarded(int64_t rows, float *output, const struct zoo_attend_args *args, const float *alpha,
                                int64_t start, int64_t end) {
-    for (int64_t i = 0; i < rows; i++) {
-        float *target = output + i * args->output_stride;
-        for (int64_t column = 0; column < args->output_stride; column += VL)
-            v_store(target + column, v_load(target + column) * v_set(alpha[i]));
-        weigh_row_guarded(target, args->scores + i * ZOO_SCORE_STRIDE, args->value_panels, args->value_panel_rows,
-                          start, end, args->value_dim);
-    }
+    for (int64_t i = 0; i < rows; i++)
+        weigh_row_guarded(output + i * args->output_stride, alpha[i], args->scores + i * ZOO_SCORE_STRIDE,
+                          args->value_panels, args->value_panel_rows, start, end, args->value_dim);
 }
 
 static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t rows) {

@@ -1,16 +1,16 @@
 // The steps of materialised attention: scores of a row block against all keys, softmax, product with the values.
 
 INLINE void store_scores(const int R, const float *query, const struct zoo_scores_args *args, int64_t row, int64_t p) {
-    vf c[MR][NV];
-    UNROLL
-    for (int i = 0; i < R; i++)
-        UNROLL
-        for (int v = 0; v < NV; v++) c[i][v] = v_set(0);
-    tile_times_panel(R, c, query, args->key_panels + p * NR * args->head_dim, args->head_dim);
-    UNROLL
-    for (int i = 0; i < R; i++)
-        UNROLL
-        for (int v = 0; v < NV; v++) v_store(args->scores + (row + i) * args->scores_stride + p * NR + v * VL, c[i][v]);
+    const float *panel = args->key_panels + p * NR * args->head_dim;
+    float *target = args->scores + row * args->scores_stride + p * NR;
+    for (int64_t d = 0; d < args->head_dim; d += DOT_RUN) {
+        int64_t run = args->head_dim - d < DOT_RUN ? args->head_dim - d : DOT_RUN;
+        vf c[MR][NV];
+        zero_tile(R, c);
+        tile_times_panel(R, c, query + d * MR, panel + d * NR, run);
+        if (d > 0) add_tile(R, c, target, args->scores_stride);
+        store_tile(R, c, target, args->scores_stride);
+    }
 }
 
 static void scores_block(const struct zoo_scores_args *args) {
@@ -52,28 +52,24 @@ static void softmax_rows(float *scores, int64_t stride, int64_t rows, int64_t ke
 INLINE void weigh_rows(const int R, float *output, int64_t output_stride, const float *scores, int64_t scores_stride,
                        const float *panel, int64_t keys) {
     vf c[MR][NV];
-    UNROLL
-    for (int i = 0; i < R; i++)
-        UNROLL
-        for (int v = 0; v < NV; v++) c[i][v] = v_load(output + i * output_stride + v * VL);
+    zero_tile(R, c);
     rows_times_panel(R, c, scores, scores_stride, panel, keys);
-    UNROLL
-    for (int i = 0; i < R; i++)
-        UNROLL
-        for (int v = 0; v < NV; v++) v_store(output + i * output_stride + v * VL, c[i][v]);
+    add_tile(R, c, output, output_stride);
+    store_tile(R, c, output, output_stride);
 }
 
 static void weigh_values(float *output, int64_t output_stride, const float *scores, int64_t scores_stride,
                          const float *value_panels, int64_t panel_rows, int64_t rows, int64_t keys, int64_t value_dim,
                          int32_t guarded) {
-    if (guarded) {
-        for (int64_t row = 0; row < rows; row++)
-            weigh_row_guarded(output + row * output_stride, scores + row * scores_stride, value_panels, panel_rows, 0,
-                              keys, value_dim);
-        return;
-    }
     // A slab of keys of one panel stays in the first-level cache while the rows pass over it.
     const int64_t slab = 256;
+    if (guarded) {
+        for (int64_t row = 0; row < rows; row++)
+            for (int64_t key = 0; key < keys; key += slab)
+                weigh_row_guarded(output + row * output_stride, 1, scores + row * scores_stride, value_panels,
+                                  panel_rows, key, keys - key < slab ? keys : key + slab, value_dim);
+        return;
+    }
     for (int64_t column = 0; column < value_dim; column += NR)
         for (int64_t key = 0; key < keys; key += slab)
             for (int64_t row = 0; row < rows; row += MR) {

@@ -31,6 +31,25 @@ INLINE void rows_times_panel(const int R, vf c[MR][NV], const float *a, int64_t 
     TILE_ACCUMULATE(R, inner, a[i * stride + k])
 }
 
+INLINE void zero_tile(const int R, vf c[MR][NV]) {
+    UNROLL
+    for (int i = 0; i < R; i++)
+        UNROLL
+        for (int v = 0; v < NV; v++) c[i][v] = v_set(0);
+}
+INLINE void add_tile(const int R, vf c[MR][NV], const float *source, int64_t stride) {
+    UNROLL
+    for (int i = 0; i < R; i++)
+        UNROLL
+        for (int v = 0; v < NV; v++) c[i][v] += v_load(source + i * stride + v * VL);
+}
+INLINE void store_tile(const int R, vf c[MR][NV], float *target, int64_t stride) {
+    UNROLL
+    for (int i = 0; i < R; i++)
+        UNROLL
+        for (int v = 0; v < NV; v++) v_store(target + i * stride + v * VL, c[i][v]);
+}
+
 // Calls BODY(R) with the constant R that equals `rows`.
 #if MR > 6
 #define FOR_ROWS(rows, BODY)                                                                                       \

@@ -114,17 +114,18 @@ static void mark_hidden(const float *scores, uint8_t *hidden, int64_t start, int
     for (int64_t key = start; key < end; key++) hidden[key] = scores[key] == minus_infinity;
 }
 
-// Adds weight * value for one row, key by key, passing over hidden keys: 0 * NaN must not happen.
-static void weigh_row_guarded(float *output, const float *weights, const float *value_panels, int64_t panel_rows,
-                              int64_t start, int64_t end, int64_t value_dim) {
-    for (int64_t key = start; key < end; key++) {
-        if (weights[key] == 0 && __builtin_signbit(weights[key])) continue;
-        for (int64_t column = 0; column < value_dim; column += NR) {
-            const float *value = value_panels + column * panel_rows + key * NR;
-            for (int lane = 0; lane < NR; lane += VL) {
-                vf sum = v_load(output + column + lane);
-                v_store(output + column + lane, V_FMA(v_set(weights[key]), v_load(value + lane), sum));
+// output = alpha output + weights times values for one row, key by key, passing over hidden keys: 0 * NaN must not
+// happen. The order of operations is that of the register tiles, so that finite rows keep their bits.
+static void weigh_row_guarded(float *output, float alpha, const float *weights, const float *value_panels,
+                              int64_t panel_rows, int64_t start, int64_t end, int64_t value_dim) {
+    for (int64_t column = 0; column < value_dim; column += NR)
+        for (int lane = 0; lane < NR; lane += VL) {
+            const float *value = value_panels + column * panel_rows + lane;
+            vf sum = v_set(0);
+            for (int64_t key = start; key < end; key++) {
+                if (weights[key] == 0 && __builtin_signbit(weights[key])) continue;
+                sum = V_FMA(v_set(weights[key]), v_load(value + key * NR), sum);
             }
+            v_store(output + column + lane, V_FMA(v_load(output + column + lane), v_set(alpha), sum));
         }
-    }
 }

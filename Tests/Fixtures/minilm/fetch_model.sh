@@ -24,5 +24,5 @@ mkdir -p "$(dirname "$destination")"
 # Another process may be fetching too: whoever is first wins, and nobody sees half a model.
 staging="$destination.$$"
 cp -R "$model" "$staging"
-mv -T "$staging" "$destination" 2>/dev/null || { rm -rf "$staging"; [ -s "$destination/model.safetensors" ]; }
+if [ -e "$destination" ]; then rm -rf "$staging"; else mv "$staging" "$destination"; fi
 echo "all-MiniLM-L6-v2 is in $destination"

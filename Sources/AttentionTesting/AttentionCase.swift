@@ -1,0 +1,141 @@
+public import AttentionCore
+public import TensorCore
+
+/// One attention problem with data that can be made again anywhere: shapes, options and seeds, a few numbers in all.
+///
+/// Operands come from ``TensorCore/CounterRandom``, so a case in a JSON file written by another language means the same.
+public struct AttentionCase: Sendable, Codable, Hashable {
+    /// A dense bias, made from a seed.
+    public struct Bias: Sendable, Codable, Hashable {
+        /// Broadcastable to the scores.
+        public var shape: [Int]
+        /// The seed of its numbers.
+        public var seed: UInt64
+        /// Their largest magnitude.
+        public var amplitude: Float
+        /// How it is stored.
+        public var dtype: DType?
+    }
+
+    /// A dense Bool mask, made from a seed: true where the number exceeds the threshold.
+    public struct Mask: Sendable, Codable, Hashable {
+        /// Broadcastable to the scores.
+        public var shape: [Int]
+        /// The seed of its numbers.
+        public var seed: UInt64
+        /// From -1 (nearly all true) to 1 (all false).
+        public var threshold: Float
+    }
+
+    /// The seeds of the operands.
+    public struct Seeds: Sendable, Codable, Hashable {
+        /// Of the queries.
+        public var query: UInt64
+        /// Of the keys.
+        public var key: UInt64
+        /// Of the values.
+        public var value: UInt64
+    }
+
+    /// What reports call the case.
+    public var name: String
+    /// Sequences.
+    public var batch = 1
+    /// Queries per sequence.
+    public var queryLength: Int
+    /// Keys per sequence.
+    public var keyLength: Int
+    /// Query heads.
+    public var heads = 1
+    /// Key and value heads.
+    public var kvHeads = 1
+    /// The extent of a query head.
+    public var headDim: Int
+    /// The extent of a value head.
+    public var valueDim: Int
+    /// The element type of query, key and value.
+    public var dtype = DType.float32
+    /// Common options, as in a configuration file.
+    public var config: [String: ConfigurationValue] = [:]
+    /// The largest magnitude of queries, keys and values.
+    public var amplitude: Float = 2
+    /// An additive bias.
+    public var bias: Bias?
+    /// A Bool mask.
+    public var mask: Mask?
+    /// True query lengths.
+    public var queryLengths: [Int]?
+    /// True key lengths.
+    public var keyLengths: [Int]?
+    /// ALiBi slopes.
+    public var alibiSlopes: [Float]?
+    /// Sinks.
+    public var sinks: [Float]?
+    /// The seeds of the operands.
+    public var seeds: Seeds
+    /// Whether operands are views with gaps and swapped dimensions.
+    public var isStrided: Bool?
+
+    /// A case of one sequence and one head.
+    public init(_ name: String, queryLength: Int, keyLength: Int? = nil, headDim: Int, valueDim: Int? = nil) {
+        self.name = name
+        self.queryLength = queryLength
+        self.keyLength = keyLength ?? queryLength
+        self.headDim = headDim
+        self.valueDim = valueDim ?? headDim
+        // The name alone decides the data, so that adding a case changes no other.
+        let seed = name.utf8.reduce(UInt64(14_695_981_039_346_656_037)) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
+        seeds = Seeds(query: seed, key: seed &+ 1, value: seed &+ 2)
+    }
+
+    /// The common options.
+    /// - Throws: ``AttentionCore/AttentionError`` when the configuration is not understood.
+    public func options() throws(AttentionError) -> AttentionOptions {
+        try AttentionSpecification(fields: config).options
+    }
+
+    /// The operands. Cost: O(their size).
+    public func inputs() -> AttentionInputs {
+        AttentionInputs(
+            query: operand([batch, queryLength, heads, headDim], seeds.query),
+            key: operand([batch, keyLength, kvHeads, headDim], seeds.key),
+            value: operand([batch, keyLength, kvHeads, valueDim], seeds.value),
+            bias: bias.map {
+                Tensor.random(
+                    uniform: Shape($0.shape), seed: $0.seed, amplitude: $0.amplitude, dtype: $0.dtype ?? .float32)
+            },
+            mask: mask.map { mask in
+                let numbers = Tensor.random(uniform: Shape(mask.shape), seed: mask.seed).floats()
+                let bytes = numbers.map { $0 > mask.threshold ? UInt8(1) : 0 }
+                return (try? Tensor(bytes, shape: Shape(mask.shape)))?.converted(to: .bool)
+                    ?? Tensor(zeros: Shape(mask.shape), dtype: .bool)
+            },
+            queryLengths: queryLengths, keyLengths: keyLengths, alibiSlopes: alibiSlopes, sinks: sinks)
+    }
+
+    private func operand(_ shape: Shape, _ seed: UInt64) -> Tensor {
+        let dense = Tensor.random(uniform: shape, seed: seed, amplitude: amplitude, dtype: dtype)
+        return isStrided == true ? Self.strided(dense) : dense
+    }
+
+    /// The same numbers as a view: heads before length in memory, and gaps filled with NaN after every row.
+    public static func strided(_ tensor: Tensor) -> Tensor {
+        let shape = tensor.shape
+        let gap = 3
+        let width = shape[3] + gap
+        var padded = [Double](repeating: .nan, count: shape[0] * shape[2] * shape[1] * width)
+        let numbers = tensor.doubles()
+        for batch in 0..<shape[0] {
+            for row in 0..<shape[1] {
+                for head in 0..<shape[2] {
+                    for d in 0..<shape[3] {
+                        padded[((batch * shape[2] + head) * shape[1] + row) * width + d] =
+                            numbers[((batch * shape[1] + row) * shape[2] + head) * shape[3] + d]
+                    }
+                }
+            }
+        }
+        let wide = try? Tensor(padded, shape: [shape[0], shape[2], shape[1], width]).converted(to: tensor.dtype)
+        return (try? wide?.sliced(3, 0..<shape[3]).permuted([0, 2, 1, 3])) ?? tensor
+    }
+}

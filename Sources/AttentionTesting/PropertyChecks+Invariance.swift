@@ -1,0 +1,77 @@
+import AttentionCore
+import Kernels
+import TensorCore
+
+extension PropertyChecks {
+    /// What must not change a single bit.
+    static let invariance: [Law] = [
+        Law(name: "the number of threads does not change a bit") { checks in
+            let shapes = [(70, 300, 4, 2), (1, 5000, 4, 1), (400, 400, 1, 1)]
+            return try shapes.flatMap { (queries, keys, heads, kvHeads) in
+                let inputs = checks.inputs(queries, keys, heads: heads, kvHeads: kvHeads)
+                let results = try [1, 2, 3].map { threads in
+                    let context = try ComputeContext(threads: threads, isa: checks.context.isa)
+                    return try checks.configured.forward(inputs, options: checks.options(.causal), context: context)
+                }
+                return checks.same(results[0], results[1], "2 threads, \(queries)x\(keys)")
+                    + checks.same(results[0], results[2], "3 threads, \(queries)x\(keys)")
+            }
+        },
+        Law(name: "repeating a call does not change a bit, nor its inputs") { checks in
+            let inputs = checks.inputs(70, 130)
+            let before = inputs.query.copied()
+            let first = try checks.forward(inputs, .causal)
+            let second = try checks.forward(inputs, .causal)
+            return checks.same(first, second, "second call")
+                + (inputs.query.bitwiseEquals(before) ? [] : ["the queries were modified"])
+        },
+        Law(name: "batch company and padding do not change a bit") { checks in
+            let lengths = [(40, 40), (7, 70), (33, 5), (1, 64)]
+            var batch = checks.inputs(40, 70, batch: 4)
+            batch.queryLengths = lengths.map { $0.0 }
+            batch.keyLengths = lengths.map { $0.1 }
+            let together = try checks.forward(batch, .causal)
+            return try lengths.enumerated().flatMap { index, length in
+                let alone = AttentionInputs(
+                    query: try batch.query.sliced(0, index..<index + 1).sliced(1, 0..<length.0),
+                    key: try batch.key.sliced(0, index..<index + 1).sliced(1, 0..<length.1),
+                    value: try batch.value.sliced(0, index..<index + 1).sliced(1, 0..<length.1))
+                let result = try checks.forward(alone, .causal)
+                let part = AttentionOutput(
+                    output: try together.output.sliced(0, index..<index + 1).sliced(1, 0..<length.0).contiguous(),
+                    logSumExp: try together.logSumExp?.sliced(0, index..<index + 1).sliced(2, 0..<length.0).contiguous())
+                return checks.same(part, result, "sequence \(index) alone")
+            }
+        },
+        Law(name: "long sequences keep their bits in a padded batch") { checks in
+            var batch = checks.inputs(30, 2300, heads: 1, kvHeads: 1, batch: 2)
+            batch.keyLengths = [2300, 700]
+            batch.queryLengths = [30, 30]
+            let together = try checks.forward(batch)
+            let alone = AttentionInputs(
+                query: try batch.query.sliced(0, 1..<2), key: try batch.key.sliced(0, 1..<2).sliced(1, 0..<700),
+                value: try batch.value.sliced(0, 1..<2).sliced(1, 0..<700))
+            let part = AttentionOutput(
+                output: try together.output.sliced(0, 1..<2).contiguous(),
+                logSumExp: try together.logSumExp?.sliced(0, 1..<2).contiguous())
+            return checks.same(part, try checks.forward(alone), "sequence 1 alone")
+        },
+        Law(name: "strides do not change a bit") { checks in
+            let inputs = checks.inputs(50, 70, heads: 4, kvHeads: 2, batch: 2)
+            var views = inputs
+            views.query = AttentionCase.strided(inputs.query)
+            views.key = AttentionCase.strided(inputs.key)
+            views.value = AttentionCase.strided(inputs.value)
+            return checks.same(try checks.forward(inputs, .causal), try checks.forward(views, .causal), "views")
+        },
+        Law(name: "the other queries of a call do not change a bit") { checks in
+            let inputs = checks.inputs(300, 300, heads: 4, kvHeads: 2)
+            let whole = try checks.forward(inputs, .causal(.topLeft))
+            // Queries from the start keep their places under a top-left mask.
+            var part = inputs
+            part.query = try inputs.query.sliced(1, 0..<123)
+            return checks.same(
+                try checks.rows(whole, 0..<123), try checks.forward(part, .causal(.topLeft)), "queries 0 to 123")
+        },
+    ]
+}

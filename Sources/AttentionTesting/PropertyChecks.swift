@@ -1,0 +1,103 @@
+public import AttentionCore
+public import Kernels
+import TensorCore
+
+/// Laws of attention that hold for every exact operator, whatever its algorithm. See `PropertyChecks+*.swift`.
+public struct PropertyChecks: Sendable {
+    let configured: ConfiguredOperator
+    let context: ComputeContext
+    /// Options that plain problems need: an operator that insists on a window gets one that hides nothing.
+    let base: AttentionOptions
+
+    /// A law and how to check it: failures, one line each.
+    public struct Law: Sendable {
+        /// What must hold.
+        public let name: String
+        let check: @Sendable (PropertyChecks) throws -> [String]
+    }
+
+    /// Checks of one operator on one context.
+    public init(_ configured: ConfiguredOperator, context: ComputeContext) {
+        self.configured = configured
+        self.context = context
+        let plain = AttentionProblem(queryLength: 8, heads: 1, headDim: 8)
+        base =
+            configured.unsupportedReasons(for: plain).isEmpty
+            ? AttentionOptions() : AttentionOptions(mask: .window(left: 1 << 20, right: 1 << 20))
+    }
+
+    /// Every law.
+    public static let laws: [Law] = masking + algebra + invariance
+
+    /// Runs every law; returns what does not hold.
+    public func run() -> [String] {
+        Self.laws.flatMap { law in
+            do {
+                return try law.check(self).map { "\(law.name): \($0)" }
+            } catch {
+                return ["\(law.name): threw \(error)"]
+            }
+        }
+    }
+
+    // MARK: What the checks are made of
+
+    func options(_ mask: AttentionMask = .full) -> AttentionOptions {
+        var options = base
+        if mask != .full { options.mask = base.mask == .full ? mask : .and([mask, base.mask]) }
+        return options
+    }
+
+    func forward(_ inputs: AttentionInputs, _ mask: AttentionMask = .full) throws -> AttentionOutput {
+        try configured.forward(inputs, options: options(mask), context: context)
+    }
+
+    func inputs(
+        _ queryLength: Int, _ keyLength: Int? = nil, heads: Int = 2, kvHeads: Int = 2, dim: Int = 24, batch: Int = 1,
+        seed: UInt64 = 77
+    ) -> AttentionInputs {
+        let keys = keyLength ?? queryLength
+        return AttentionInputs(
+            query: .random(uniform: [batch, queryLength, heads, dim], seed: seed, amplitude: 2),
+            key: .random(uniform: [batch, keys, kvHeads, dim], seed: seed + 1, amplitude: 2),
+            value: .random(uniform: [batch, keys, kvHeads, dim], seed: seed + 2, amplitude: 2))
+    }
+
+    /// Whether two results agree to rounding.
+    func near(_ left: Tensor, _ right: Tensor, _ what: String, limit: Double = 4e-6) throws -> [String] {
+        let difference = try left.maxAbsoluteDifference(right)
+        return difference <= limit ? [] : ["\(what) differs by \(difference), allowed \(limit)"]
+    }
+
+    /// Whether two results are the same bits.
+    func same(_ left: AttentionOutput, _ right: AttentionOutput, _ what: String) -> [String] {
+        var failures: [String] = []
+        if !left.output.bitwiseEquals(right.output) { failures.append("\(what): output has other bits") }
+        if let a = left.logSumExp, let b = right.logSumExp, !a.bitwiseEquals(b) {
+            failures.append("\(what): logSumExp has other bits")
+        }
+        return failures
+    }
+
+    /// A copy with every number of some rows of the length dimension replaced.
+    func replacing(_ tensor: Tensor, rows: Range<Int>, batch: Int? = nil, by number: Float) throws -> Tensor {
+        var result = tensor.copied()
+        let shape = tensor.shape
+        let width = shape[2] * shape[3]
+        try result.withUnsafeMutableElements(Float.self) { numbers in
+            for sequence in 0..<shape[0] where batch == nil || batch == sequence {
+                for cell in rows.lowerBound * width..<rows.upperBound * width {
+                    numbers[sequence * shape[1] * width + cell] = number
+                }
+            }
+        }
+        return result
+    }
+
+    /// Queries `rows` of a result.
+    func rows(_ result: AttentionOutput, _ rows: Range<Int>) throws -> AttentionOutput {
+        AttentionOutput(
+            output: try result.output.sliced(1, rows).contiguous(),
+            logSumExp: try result.logSumExp?.sliced(2, rows).contiguous())
+    }
+}

@@ -1,0 +1,63 @@
+public import AttentionCore
+import TensorCore
+
+/// How far a result may be from the truth, and how far it is.
+///
+/// The rule of FlashAttention's tests, `|ours - Double| <= 2 · |Float reference - Double|` in the largest norm, plus a
+/// rounding floor. The floor is eight units in the last place of the largest magnitude: a reference on a tiny problem can
+/// be right by luck, and no implementation must be lucky too. Storage in sixteen bits adds half a unit of its own last
+/// place.
+public struct Tolerance: Sendable {
+    /// The Double reference.
+    public let truth: AttentionOutput
+    /// The Float reference.
+    public let plain: AttentionOutput
+
+    /// The largest error of an operand against its limit.
+    public struct Excess: Sendable, Hashable {
+        /// `output` or `logSumExp`.
+        public let operand: String
+        /// The largest absolute difference from the Double reference.
+        public let error: Double
+        /// What is allowed.
+        public let limit: Double
+        /// ``error`` as a part of ``limit``; above 1 is a failure.
+        public var ratio: Double { limit == 0 ? (error == 0 ? 0 : .infinity) : error / limit }
+    }
+
+    /// Computes both references. Cost: two materialised attentions.
+    /// - Throws: ``AttentionCore/AttentionError`` when the operands do not fit each other.
+    public init(_ inputs: AttentionInputs, options: AttentionOptions) throws(AttentionError) {
+        truth = try DenseReference.forward(inputs, options: options, precision: .double)
+        plain = try DenseReference.forward(inputs, options: options, precision: .float)
+    }
+
+    /// Tolerances around references that are at hand.
+    public init(truth: AttentionOutput, plain: AttentionOutput) {
+        self.truth = truth
+        self.plain = plain
+    }
+
+    /// The errors of a result.
+    public func errors(of result: AttentionOutput) -> [Excess] {
+        var excesses = [compare("output", result.output, truth.output, plain.output)]
+        if let ours = result.logSumExp, let expected = truth.logSumExp, let float = plain.logSumExp {
+            excesses.append(compare("logSumExp", ours, expected, float))
+        }
+        return excesses
+    }
+
+    private func compare(_ operand: String, _ ours: Tensor, _ truth: Tensor, _ plain: Tensor) -> Excess {
+        guard let error = try? ours.maxAbsoluteDifference(truth), let float = try? plain.maxAbsoluteDifference(truth)
+        else { return Excess(operand: operand, error: .infinity, limit: 0) }
+        let magnitude = truth.doubles().reduce(0) { $1.isFinite ? max($0, abs($1)) : $0 }
+        let storage: Double =
+            switch ours.dtype {
+            case .float16: 0x1p-11
+            case .bfloat16: 0x1p-8
+            default: 0
+            }
+        let floor = 8 * 0x1p-24 * max(1, magnitude)
+        return Excess(operand: operand, error: error, limit: 2 * float + floor + storage * magnitude)
+    }
+}

@@ -1,0 +1,75 @@
+import AttentionCore
+import AttentionOperators
+import AttentionTesting
+import Kernels
+import TensorCore
+import Testing
+
+/// Every operator of the registry on every instruction set of this CPU.
+@Suite struct ConformanceTests {
+    static let ids = OperatorRegistry.builtIn.entries.map(\.id)
+
+    /// How many standard cases an operator must accept: all but Double storage; `local` also needs a window.
+    static func minimumAccepted(_ id: String) -> Int {
+        id == "local" ? 80 : ConformanceCases.standard.filter { $0.dtype != .float64 }.count
+    }
+
+    @Test(arguments: ids, ComputeContext.availableISAs)
+    func standardCases(id: String, isa: String) throws {
+        let report = ConformanceSuite.run(
+            try OperatorRegistry.builtIn[id], contexts: [try ComputeContext(threads: 2, isa: isa)],
+            minimumAccepted: Self.minimumAccepted(id))
+        #expect(report.isPassing, "\(id) on \(isa): \(report)")
+    }
+
+    @Test(arguments: ids, ComputeContext.availableISAs)
+    func laws(id: String, isa: String) throws {
+        let checks = PropertyChecks(
+            try OperatorRegistry.builtIn[id], context: try ComputeContext(threads: 2, isa: isa))
+        let failures = checks.run()
+        #expect(failures.isEmpty, "\(id) on \(isa): \(failures)")
+    }
+
+    @Test(arguments: ["local"])
+    func windowsCoverMostCases(id: String) throws {
+        // With a window that hides nothing, the windowed operator runs every case that has no mask expression.
+        let cases = ConformanceCases.standard.filter { $0.config["mask"] == nil && $0.config["window"] == nil }
+            .map { original in
+                var wide = original
+                wide.config["window"] = [100_000, 100_000]
+                return wide
+            }
+        let report = ConformanceSuite.run(
+            try OperatorRegistry.builtIn[id], contexts: [try ComputeContext()], cases: cases,
+            minimumAccepted: cases.filter { $0.dtype != .float64 }.count)
+        #expect(report.isPassing, "\(report)")
+    }
+
+    @Test func optionsOfOperatorsDoNotChangeTheMathematics() throws {
+        let variants: [(String, [String: ConfigurationValue])] = [
+            ("flash", ["keyTile": 1, "queryTile": 1]), ("flash", ["keyTile": 96, "queryTile": 37]),
+            ("flash", ["keyTile": 512, "queryTile": 1000]), ("memory-efficient", ["keyChunk": 7, "queryChunk": 5]),
+            ("memory-efficient", ["keyChunk": 200, "queryChunk": 300]), ("grouped-query", ["keySplit": 64]),
+        ]
+        let cases = ConformanceCases.standard.filter { $0.dtype != .float64 && $0.headDim <= 64 }
+        for (id, configuration) in variants {
+            let report = ConformanceSuite.run(
+                try OperatorRegistry.builtIn.make(id, configuration: configuration), contexts: [try ComputeContext()],
+                cases: cases, minimumAccepted: cases.count)
+            #expect(report.isPassing, "\(id) \(configuration): \(report)")
+        }
+    }
+
+    @Test func unknownAndImpossibleOptionsAreRefused() {
+        #expect(
+            throws: AttentionError.unknownOperator(
+                name: "flahs", suggestions: ["flash"], known: OperatorRegistry.builtIn.entries.map(\.id))
+        ) { try OperatorRegistry.builtIn["flahs"] }
+        #expect(throws: AttentionError.invalidOption(name: "keyTile", expected: "from 1 to 512", actual: "0")) {
+            try OperatorRegistry.builtIn.make("flash", configuration: ["keyTile": 0])
+        }
+        #expect(throws: AttentionError.self) {
+            try OperatorRegistry.builtIn.make("flash", configuration: ["keytile": 64])
+        }
+    }
+}
