@@ -8,8 +8,10 @@ struct RegistryPlugin: BuildToolPlugin {
         let output = context.pluginWorkDirectoryURL.appending(path: "GeneratedCatalogue.swift")
         return [
             .buildCommand(
-                displayName: "Generating the operator catalogue", executable: try context.tool(named: "registrygen").url,
-                arguments: [registry.path(), output.path()], inputFiles: [registry], outputFiles: [output])
+                displayName: "Generating the operator catalogue",
+                executable: try context.tool(named: "registrygen").url,
+                arguments: [registry.path(percentEncoded: false), output.path(percentEncoded: false)],
+                inputFiles: [registry], outputFiles: [output])
         ]
     }
 }

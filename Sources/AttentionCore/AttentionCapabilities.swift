@@ -8,7 +8,9 @@ public enum Exactness: Sendable, Hashable, Codable {
     case approximate(limit: String)
 }
 
-/// What an operator can do, declared once. Reasons, documentation and the conformance suite all read this record.
+/// What an operator can do, declared once.
+///
+/// Reasons, documentation and the conformance suite all read this record.
 public struct AttentionCapabilities: Sendable, Hashable {
     /// Element types of query, key and value.
     public var dtypes: [DType]
@@ -53,8 +55,26 @@ public struct AttentionCapabilities: Sendable, Hashable {
                     remedy: "use a head dimension from \(headDims.lowerBound) to \(headDims.upperBound)"))
         }
         for feature in problem.features.subtracting(features).sorted(by: { $0.rawValue < $1.rawValue }) {
-            reasons.append(.init(feature, "is not supported", remedy: "leave \(feature.rawValue) out"))
+            reasons.append(.init(feature, "is not supported", remedy: feature.remedy(in: problem)))
         }
         return reasons
+    }
+}
+
+extension AttentionFeature {
+    /// The nearest problem without the feature.
+    fileprivate func remedy(in problem: AttentionProblem) -> String {
+        switch self {
+        case .groupedQuery: "use \(problem.heads) key heads"
+        case .valueDim: "use a value head of \(problem.headDim)"
+        case .crossLength: "use as many keys as queries"
+        case .causal: "set causal to false"
+        case .window: "leave window out"
+        case .maskAlgebra: "use causal, window or both"
+        case .denseMask: "leave the mask tensor out"
+        case .keyLengths, .queryLengths: "run sequences of different lengths one by one"
+        case .dropout: "set dropout to 0"
+        case .dtype, .headDim, .bias, .softcap, .alibi, .sinks, .logSumExp, .configuration: "leave \(rawValue) out"
+        }
     }
 }

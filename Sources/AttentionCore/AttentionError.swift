@@ -1,6 +1,8 @@
 public import TensorCore
 
-/// Everything that can be wrong with a request for attention. Each case names what came and what was expected.
+/// Everything that can be wrong with a request for attention.
+///
+/// Each case names what came and what was expected.
 public enum AttentionError: Error, Sendable, Hashable {
     /// An operand has the wrong extents.
     case invalidShape(operand: String, expected: String, actual: Shape)
@@ -58,6 +60,7 @@ extension AttentionError: CustomStringConvertible {
     }
 
     private static func hint(_ suggestions: [String], _ known: [String]) -> String {
+        if suggestions.isEmpty && known.isEmpty { return "; there are none" }
         if suggestions.isEmpty { return "; known: \(known.joined(separator: ", "))" }
         return "; did you mean \(suggestions.map { "'\($0)'" }.joined(separator: " or "))?"
     }

@@ -1,6 +1,8 @@
 public import TensorCore
 
-/// The operands of one attention call. Layout `[batch, length, heads, headDim]`, any strides but a dense last dimension.
+/// The operands of one attention call.
+///
+/// Layout `[batch, length, heads, headDim]`, any strides but a dense last dimension.
 public struct AttentionInputs: Sendable {
     /// Queries, `[batch, queryLength, heads, headDim]`.
     public var query: Tensor
@@ -40,7 +42,9 @@ public struct AttentionInputs: Sendable {
 
 /// The result of one attention call.
 public struct AttentionOutput: Sendable {
-    /// `[batch, queryLength, heads, valueDim]`, of the inputs' element type. A row that sees no key is zero.
+    /// `[batch, queryLength, heads, valueDim]`, of the inputs' element type.
+    ///
+    /// A row that sees no key is zero.
     public var output: Tensor
     /// `[batch, heads, queryLength]` F32: the natural logarithm of each row's denominator, -infinity for an empty row.
     public var logSumExp: Tensor?

@@ -1,4 +1,4 @@
-extension AttentionMask {
+extension AttentionMask: Codable {
     /// Reads the form that ``configuration`` writes: `"full"`, `"causal"`, `"causal-top-left"`, `{"window": [l, r]}`,
     /// `{"window": [l, r], "corner": "top-left"}`, `{"prefix": n}`, `{"and": [...]}`, `{"or": [...]}`, `{"not": ...}`.
     /// - Throws: ``AttentionError/invalidOption(name:expected:actual:)``.
@@ -13,21 +13,21 @@ extension AttentionMask {
         case .string("causal-top-left"): self = .causal(.topLeft)
         case .object(let fields):
             if let sides = fields["window"] {
-                guard case .array(let pair) = sides, pair.count == 2, let left = pair[0].asInteger,
-                    let right = pair[1].asInteger, Set(fields.keys).isSubset(of: ["window", "corner"])
-                else { throw failure }
+                guard Set(fields.keys).isSubset(of: ["window", "corner"]) else { throw failure }
                 var corner = MaskCorner.bottomRight
                 if let text = fields["corner"] {
                     guard case .string(let name) = text, let named = MaskCorner(rawValue: name) else { throw failure }
                     corner = named
                 }
-                self = .window(left: left < 0 ? nil : left, right: right < 0 ? nil : right, corner: corner)
+                self = try Self.window(sides, corner: corner)
                 return
             }
             guard fields.count == 1, let (key, inner) = fields.first else { throw failure }
             switch (key, inner) {
             case ("prefix", _):
-                guard let length = inner.asInteger else { throw failure }
+                guard let length = inner.asInteger, length >= 0 else {
+                    throw .invalidOption(name: "prefix", expected: "a length from 0 up", actual: inner.jsonText)
+                }
                 self = .prefix(length: length)
             case ("and", .array(let parts)): self = .and(try Self.read(parts))
             case ("or", .array(let parts)): self = .or(try Self.read(parts))
@@ -37,6 +37,25 @@ extension AttentionMask {
         default: throw failure
         }
     }
+
+    /// Reads the sides of a window, `[left, right]`.
+    /// - Throws: ``AttentionError/invalidOption(name:expected:actual:)``.
+    static func window(_ sides: ConfigurationValue, corner: MaskCorner) throws(AttentionError) -> AttentionMask {
+        let allowed = -1...maximumSide
+        guard case .array(let pair) = sides, pair.count == 2, let left = pair[0].asInteger,
+            let right = pair[1].asInteger, allowed.contains(left), allowed.contains(right)
+        else {
+            throw .invalidOption(
+                name: "window", expected: "[left, right] from 0 up, or -1 for unlimited", actual: sides.jsonText)
+        }
+        return .window(left: left < 0 ? nil : left, right: right < 0 ? nil : right, corner: corner)
+    }
+
+    /// Decodes the form that ``configuration`` writes.
+    public init(from decoder: any Decoder) throws { try self.init(ConfigurationValue(from: decoder)) }
+
+    /// Encodes ``configuration``.
+    public func encode(to encoder: any Encoder) throws { try configuration.encode(to: encoder) }
 
     private static func read(_ values: [ConfigurationValue]) throws(AttentionError) -> [AttentionMask] {
         var masks: [AttentionMask] = []

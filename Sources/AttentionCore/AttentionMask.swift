@@ -6,7 +6,9 @@ public enum MaskCorner: String, Sendable, Hashable, Codable, CaseIterable {
     case topLeft = "top-left"
 }
 
-/// The true lengths of one sequence, without its padding. Masks are placed by these, not by the tensors' extents.
+/// The true lengths of one sequence, without its padding.
+///
+/// Masks are placed by these, not by the tensors' extents.
 public struct MaskGeometry: Sendable, Hashable {
     /// Queries before the padding.
     public let queryLength: Int
@@ -38,7 +40,9 @@ public enum TileCoverage: Sendable, Hashable {
     case partial
 }
 
-/// Which keys each query may attend to. A value: true means attend.
+/// Which keys each query may attend to.
+///
+/// A value: true means attend.
 ///
 /// The same value is a specification (``materialize(_:)``) and a plan for kernels (``band(_:)``,
 /// ``classify(queries:keys:_:)``), so that no dense mask is ever built on the fast path.
@@ -66,7 +70,9 @@ public indirect enum AttentionMask: Sendable, Hashable {
         .window(left: left, right: right, corner: .bottomRight)
     }
 
-    /// Whether query `query` may attend to key `key`. Cost: O(size of the expression).
+    /// Whether query `query` may attend to key `key`.
+    ///
+    /// Cost: O(size of the expression).
     public func allows(query: Int, key: Int, _ geometry: MaskGeometry) -> Bool {
         guard query < geometry.queryLength, key < geometry.keyLength else { return false }
         switch self {
@@ -76,7 +82,8 @@ public indirect enum AttentionMask: Sendable, Hashable {
             return key <= query + geometry.diagonal(corner)
         case .window(let left, let right, let corner):
             let place = query + geometry.diagonal(corner)
-            return left.map { key >= place - $0 } ?? true && right.map { key <= place + $0 } ?? true
+            return left.map { key >= place - Self.bounded($0) } ?? true
+                && right.map { key <= place + Self.bounded($0) } ?? true
         case .prefix(let length):
             return key < length
         case .and(let parts):
@@ -88,7 +95,9 @@ public indirect enum AttentionMask: Sendable, Hashable {
         }
     }
 
-    /// The mask as a dense row-major matrix [queryLength, keyLength]: the specification. Cost: O(queries · keys).
+    /// The mask as a dense row-major matrix [queryLength, keyLength]: the specification.
+    ///
+    /// Cost: O(queries · keys).
     public func materialize(_ geometry: MaskGeometry) -> [Bool] {
         var result: [Bool] = []
         result.reserveCapacity(geometry.queryLength * geometry.keyLength)
@@ -100,7 +109,9 @@ public indirect enum AttentionMask: Sendable, Hashable {
         return result
     }
 
-    /// The mask as one band of diagonals, or `nil` when it is not one. Cost: O(size of the expression).
+    /// The mask as one band of diagonals, or `nil` when it is not one.
+    ///
+    /// Cost: O(size of the expression).
     public func band(_ geometry: MaskGeometry) -> KeyBand? {
         switch self {
         case .full:
@@ -110,7 +121,8 @@ public indirect enum AttentionMask: Sendable, Hashable {
         case .window(let left, let right, let corner):
             let diagonal = geometry.diagonal(corner)
             return KeyBand(
-                low: left.map { diagonal - $0 }, high: right.map { diagonal + $0 }, keyLength: geometry.keyLength)
+                low: left.map { diagonal - Self.bounded($0) }, high: right.map { diagonal + Self.bounded($0) },
+                keyLength: geometry.keyLength)
         case .prefix(let length):
             return KeyBand(keyLength: min(max(0, length), geometry.keyLength))
         case .and(let parts):
@@ -124,86 +136,51 @@ public indirect enum AttentionMask: Sendable, Hashable {
             return parts.count == 1 ? parts[0].band(geometry) : nil
         case .not(.not(let part)):
             return part.band(geometry)
-        case .not:
-            return nil
-        }
-    }
-
-    /// What a tile of scores holds. `partial` is always a safe answer; `empty` and `full` are exact.
-    public func classify(queries: Range<Int>, keys: Range<Int>, _ geometry: MaskGeometry) -> TileCoverage {
-        if queries.isEmpty || keys.isEmpty { return .empty }
-        if let band = band(geometry) { return band.classify(queries: queries, keys: keys) }
-        switch self {
-        case .and(let parts):
-            let coverages = parts.map { $0.classify(queries: queries, keys: keys, geometry) }
-            if coverages.contains(.empty) { return .empty }
-            return coverages.allSatisfy { $0 == .full } ? .full : .partial
-        case .or(let parts):
-            let coverages = parts.map { $0.classify(queries: queries, keys: keys, geometry) }
-            if coverages.contains(.full) { return .full }
-            return coverages.allSatisfy { $0 == .empty } ? .empty : .partial
         case .not(let part):
-            // Padding is outside of every mask, so its complement within the sequence cannot be full across the edge.
-            let inside = keys.upperBound <= geometry.keyLength && queries.upperBound <= geometry.queryLength
-            switch part.classify(queries: queries, keys: keys, geometry) {
-            case .empty: return inside ? .full : .partial
-            case .full: return .empty
-            case .partial: return .partial
-            }
-        default:
-            return .partial
+            return part.band(geometry)?.complement(keyLength: geometry.keyLength)
         }
-    }
-}
-
-/// A band of diagonals: query `i` sees keys from `i + low` to `i + high`, within `0..<keyLength`.
-///
-/// Causal masks, windows, prefixes, padding and their conjunctions all reduce to it; kernels skip whole tiles by it.
-public struct KeyBand: Sendable, Hashable {
-    /// The lowest visible diagonal; `nil` is unlimited.
-    public var low: Int?
-    /// The highest visible diagonal; `nil` is unlimited.
-    public var high: Int?
-    /// Keys from here on are invisible.
-    public var keyLength: Int
-
-    /// A band; without limits it is the full mask.
-    public init(low: Int? = nil, high: Int? = nil, keyLength: Int) {
-        self.low = low
-        self.high = high
-        self.keyLength = keyLength
-    }
-
-    /// The keys that query `query` sees; empty when it sees none.
-    public func keys(for query: Int) -> Range<Int> {
-        let start = low.map { max(0, query + $0) } ?? 0
-        let end = high.map { min(keyLength, query + $0 + 1) } ?? keyLength
-        return start < end ? start..<end : 0..<0
-    }
-
-    /// The keys that some query of a range sees, as one range.
-    public func keys(forAnyOf queries: Range<Int>) -> Range<Int> {
-        guard !queries.isEmpty else { return 0..<0 }
-        let start = low.map { max(0, queries.lowerBound + $0) } ?? 0
-        let end = high.map { min(keyLength, queries.upperBound + $0) } ?? keyLength
-        return start < end ? start..<end : 0..<0
-    }
-
-    /// The pairs that both bands allow.
-    public func intersection(_ other: KeyBand) -> KeyBand {
-        KeyBand(
-            low: [low, other.low].compactMap { $0 }.max(), high: [high, other.high].compactMap { $0 }.min(),
-            keyLength: min(keyLength, other.keyLength))
     }
 
     /// What a tile of scores holds.
-    public func classify(queries: Range<Int>, keys: Range<Int>) -> TileCoverage {
-        if queries.isEmpty || keys.isEmpty || keys.lowerBound >= keyLength { return .empty }
-        let highest = high.map { keys.lowerBound - (queries.upperBound - 1) > $0 } ?? false
-        let lowest = low.map { keys.upperBound - 1 - queries.lowerBound < $0 } ?? false
-        if highest || lowest || (low ?? .min) > (high ?? .max) { return .empty }
-        let belowHigh = high.map { keys.upperBound - 1 - queries.lowerBound <= $0 } ?? true
-        let aboveLow = low.map { keys.lowerBound - (queries.upperBound - 1) >= $0 } ?? true
-        return belowHigh && aboveLow && keys.upperBound <= keyLength ? .full : .partial
+    ///
+    /// Cost: O(size of the expression).
+    ///
+    /// `empty` and `full` are exact. For a band `partial` is exact too; for other expressions it is the answer whenever
+    /// the parts do not decide, so a `partial` tile may turn out to be empty or full.
+    public func classify(queries: Range<Int>, keys: Range<Int>, _ geometry: MaskGeometry) -> TileCoverage {
+        let rows = queries.clamped(to: 0..<geometry.queryLength)
+        let columns = keys.clamped(to: 0..<geometry.keyLength)
+        if rows.isEmpty || columns.isEmpty { return .empty }
+        let coverage = classifyInside(rows, columns, geometry)
+        // Padding is outside of every mask, so a tile that crosses the edge is never full.
+        return coverage == .full && (rows != queries || columns != keys) ? .partial : coverage
     }
+
+    private func classifyInside(_ queries: Range<Int>, _ keys: Range<Int>, _ geometry: MaskGeometry) -> TileCoverage {
+        if let band = band(geometry) { return band.classify(queries: queries, keys: keys) }
+        switch self {
+        case .and(let parts):
+            let coverages = parts.map { $0.classifyInside(queries, keys, geometry) }
+            if coverages.contains(.empty) { return .empty }
+            return coverages.allSatisfy { $0 == .full } ? .full : .partial
+        case .or(let parts):
+            let coverages = parts.map { $0.classifyInside(queries, keys, geometry) }
+            if coverages.contains(.full) { return .full }
+            return coverages.allSatisfy { $0 == .empty } ? .empty : .partial
+        case .not(let part):
+            switch part.classifyInside(queries, keys, geometry) {
+            case .empty: return .full
+            case .full: return .empty
+            case .partial: return .partial
+            }
+        case .full, .causal, .window, .prefix:
+            return .partial
+        }
+    }
+
+    /// A window's side, cut where it reaches past every sequence, so that sums of places cannot overflow.
+    private static func bounded(_ side: Int) -> Int { max(-maximumSide, min(side, maximumSide)) }
+
+    /// The longest side of a window that is not unlimited.
+    static let maximumSide = Int(Int32.max)
 }

@@ -66,7 +66,9 @@ extension AttentionOperator {
         try DenseReference.forward(inputs, options: options, precision: precision)
     }
 
-    /// Checks the operands, plans and computes. Cost: as the operator declares.
+    /// Checks the operands, plans and computes.
+    ///
+    /// Cost: as the operator declares.
     /// - Parameter context: threads and kernels; by default what the environment asks for.
     /// - Throws: ``AttentionError``: bad operands, or the reasons why this operator cannot run them.
     public func forward(

@@ -12,7 +12,9 @@ public struct AttentionPlan: Sendable, Hashable {
     public let workspaceBytes: Int
     /// Instruction set of the kernels.
     public let isa: String
-    /// Threads the work is spread over. Never changes a result.
+    /// Threads the work is spread over.
+    ///
+    /// Never changes a result.
     public let threads: Int
 
     /// A plan.

@@ -1,7 +1,9 @@
 import TensorCore
 
 extension AttentionProblem {
-    /// The problem that operands and options pose, after checking every operand. Cost: O(rank); no data is read.
+    /// The problem that operands and options pose, after checking every operand.
+    ///
+    /// Cost: O(rank); no data is read.
     /// - Throws: ``AttentionError`` that names the operand, what was expected and what came.
     public init(_ inputs: AttentionInputs, options: AttentionOptions) throws(AttentionError) {
         let query = inputs.query.shape
@@ -29,8 +31,7 @@ extension AttentionProblem {
                 operand: "key", expected: "a number of kvHeads that divides the \(query[2]) heads", actual: key)
         }
         guard inputs.query.dtype.isFloatingPoint else {
-            throw .invalidDType(
-                operand: "query", expected: [.float32, .float16, .bfloat16, .float64], actual: inputs.query.dtype)
+            throw .invalidDType(operand: "query", expected: Self.floatingPoint, actual: inputs.query.dtype)
         }
         for (name, tensor) in [("key", inputs.key), ("value", inputs.value)] where tensor.dtype != inputs.query.dtype {
             throw .invalidDType(operand: name, expected: [inputs.query.dtype], actual: tensor.dtype)
@@ -38,7 +39,8 @@ extension AttentionProblem {
         for (name, tensor) in [("query", inputs.query), ("key", inputs.key), ("value", inputs.value)]
         where tensor.strides[3] != 1 && tensor.shape[3] > 1 {
             throw .tensor(
-                operand: name, reason: "the last dimension has stride \(tensor.strides[3]); expected 1, so call contiguous()")
+                operand: name,
+                reason: "the last dimension has stride \(tensor.strides[3]); expected 1, so call contiguous()")
         }
         self.init(
             batch: query[0], queryLength: query[1], keyLength: key[1], heads: query[2], kvHeads: key[2],
@@ -46,26 +48,61 @@ extension AttentionProblem {
             queryLengths: inputs.queryLengths, keyLengths: inputs.keyLengths, biasShape: inputs.bias?.shape,
             maskShape: inputs.mask?.shape, hasALiBi: inputs.alibiSlopes != nil, hasSinks: inputs.sinks != nil)
         try checkModifiers(inputs)
-        try checkOptions()
+        try validate()
+    }
+
+    /// Checks a problem that was not made from operands.
+    ///
+    /// Cost: O(batch).
+    /// - Throws: ``AttentionError`` that names the part, what was expected and what came.
+    public func validate() throws(AttentionError) {
+        let lengths = [("batch", batch), ("queryLength", queryLength), ("keyLength", keyLength)]
+        for (name, value) in lengths where value < 0 {
+            throw .invalidValue(operand: name, expected: "at least 0", actual: "\(value)")
+        }
+        let extents = [("heads", heads), ("kvHeads", kvHeads), ("headDim", headDim), ("valueDim", valueDim)]
+        for (name, value) in extents where value < 1 {
+            throw .invalidValue(operand: name, expected: "at least 1", actual: "\(value)")
+        }
+        guard heads % kvHeads == 0 else {
+            throw .invalidValue(operand: "kvHeads", expected: "a divisor of the \(heads) heads", actual: "\(kvHeads)")
+        }
+        guard dtype.isFloatingPoint else {
+            throw .invalidDType(operand: "query", expected: Self.floatingPoint, actual: dtype)
+        }
+        let widest = max(headDim, valueDim)
+        for (name, length) in [("queryLength", queryLength), ("keyLength", keyLength)] {
+            guard Self.isAddressable([batch, length, heads, widest, 8]) else {
+                throw .invalidValue(operand: name, expected: "tensors that fit an address space", actual: "\(length)")
+            }
+        }
+        let scores = Shape([batch, heads, queryLength, keyLength])
+        if let biasShape { try Self.checkBroadcast("bias", biasShape, to: scores) }
+        if let maskShape { try Self.checkBroadcast("mask", maskShape, to: scores) }
+        try checkLengths("query_lengths", queryLengths, limit: queryLength)
+        try checkLengths("key_lengths", keyLengths, limit: keyLength)
+        try options.validate()
+    }
+
+    private static let floatingPoint: [DType] = [.float32, .float16, .bfloat16, .float64]
+
+    private static func isAddressable(_ factors: [Int]) -> Bool {
+        var product = 1
+        for factor in factors {
+            let (next, overflow) = product.multipliedReportingOverflow(by: factor)
+            if overflow { return false }
+            product = next
+        }
+        return true
     }
 
     private func checkModifiers(_ inputs: AttentionInputs) throws(AttentionError) {
-        let scores = Shape([batch, heads, queryLength, keyLength])
-        if let bias = inputs.bias {
-            guard bias.dtype.isFloatingPoint else {
-                throw .invalidDType(
-                    operand: "bias", expected: [.float32, .float16, .bfloat16, .float64], actual: bias.dtype)
-            }
-            try Self.checkBroadcast("bias", bias.shape, to: scores)
+        if let bias = inputs.bias, !bias.dtype.isFloatingPoint {
+            throw .invalidDType(operand: "bias", expected: Self.floatingPoint, actual: bias.dtype)
         }
-        if let mask = inputs.mask {
-            guard mask.dtype == .bool || mask.dtype == .uint8 else {
-                throw .invalidDType(operand: "mask", expected: [.bool, .uint8], actual: mask.dtype)
-            }
-            try Self.checkBroadcast("mask", mask.shape, to: scores)
+        if let mask = inputs.mask, mask.dtype != .bool, mask.dtype != .uint8 {
+            throw .invalidDType(operand: "mask", expected: [.bool, .uint8], actual: mask.dtype)
         }
-        try checkLengths("query_lengths", inputs.queryLengths, limit: queryLength)
-        try checkLengths("key_lengths", inputs.keyLengths, limit: keyLength)
         for (name, values) in [("alibi_slopes", inputs.alibiSlopes), ("sinks", inputs.sinks)] {
             guard let values else { continue }
             guard values.count == heads else {
@@ -90,40 +127,11 @@ extension AttentionProblem {
     private func checkLengths(_ operand: String, _ lengths: [Int]?, limit: Int) throws(AttentionError) {
         guard let lengths else { return }
         guard lengths.count == batch else {
-            throw .invalidShape(operand: operand, expected: "[\(batch)], one for each sequence", actual: [lengths.count])
+            throw .invalidShape(
+                operand: operand, expected: "[\(batch)], one for each sequence", actual: [lengths.count])
         }
         if let bad = lengths.first(where: { $0 < 0 || $0 > limit }) {
             throw .invalidValue(operand: operand, expected: "lengths from 0 to \(limit)", actual: "\(bad)")
-        }
-    }
-
-    private func checkOptions() throws(AttentionError) {
-        if let scale = options.scale, !scale.isFinite {
-            throw .invalidOption(name: "scale", expected: "a finite number", actual: "\(scale)")
-        }
-        if let softcap = options.softcap, !(softcap.isFinite && softcap > 0) {
-            throw .invalidOption(name: "softcap", expected: "a finite number above 0", actual: "\(softcap)")
-        }
-        guard options.dropout >= 0, options.dropout < 1 else {
-            throw .invalidOption(name: "dropout", expected: "a probability from 0 to below 1", actual: "\(options.dropout)")
-        }
-        try options.mask.checkBounds()
-    }
-}
-
-extension AttentionMask {
-    fileprivate func checkBounds() throws(AttentionError) {
-        switch self {
-        case .full, .causal: break
-        case .window(let left, let right, _):
-            if let bad = [left, right].compactMap({ $0 }).first(where: { $0 < 0 || $0 > Int(Int32.max) }) {
-                throw .invalidOption(name: "window", expected: "[left, right] from 0 up, or -1 for unlimited", actual: "\(bad)")
-            }
-        case .prefix(let length):
-            if length < 0 { throw .invalidOption(name: "prefix", expected: "a length from 0 up", actual: "\(length)") }
-        case .and(let parts), .or(let parts):
-            for part in parts { try part.checkBounds() }
-        case .not(let part): try part.checkBounds()
         }
     }
 }

@@ -1,4 +1,6 @@
-/// An operator by name, with the common options and its own, as written in a model's configuration:
+/// An operator by name, with the common options and its own.
+///
+/// As written in a model's configuration:
 ///
 ///     { "name": "local", "window": [255, 0], "causal": true }
 public struct AttentionSpecification: Sendable, Hashable {
@@ -24,10 +26,14 @@ public struct AttentionSpecification: Sendable, Hashable {
         self.configuration = configuration
     }
 
-    /// Reads `{"name": ..., ...}`, or a bare name, as JSON text.
+    /// Reads `{"name": ..., ...}` as JSON text, or a bare name with or without quotes.
     /// - Throws: ``AttentionError/invalidOption(name:expected:actual:)``.
     public init(json: String) throws(AttentionError) {
-        try self.init(ConfigurationValue(json: json))
+        if CatalogueEntry.isName(json) {
+            self.init(name: json)
+        } else {
+            try self.init(ConfigurationValue(json: json))
+        }
     }
 
     /// Reads a configuration value: an object, or a string that is the name alone.
@@ -47,24 +53,47 @@ public struct AttentionSpecification: Sendable, Hashable {
     public init(
         fields: [String: ConfigurationValue], defaultName: String = automatic
     ) throws(AttentionError) {
-        var reader = FieldReader(fields)
+        var reader = SpecificationReader(fields)
         name = try reader.string("name") ?? defaultName
         options = AttentionOptions(
             scale: try reader.float("scale"), mask: try reader.mask(), softcap: try reader.float("softcap"),
             dropout: try reader.float("dropout") ?? 0, seed: try reader.seed())
         configuration = reader.rest
+        try options.validate()
     }
 
-    /// The specification as one flat object.
+    /// The specification as one flat object, which decodes to the same specification.
     public var fields: [String: ConfigurationValue] {
         var fields = configuration
         fields["name"] = .string(name)
-        if let scale = options.scale { fields["scale"] = .number(Double(scale)) }
-        if let softcap = options.softcap { fields["softcap"] = .number(Double(softcap)) }
-        if options.dropout != 0 { fields["dropout"] = .number(Double(options.dropout)) }
+        if let scale = options.scale { fields["scale"] = ConfigurationValue(scale) }
+        if let softcap = options.softcap { fields["softcap"] = ConfigurationValue(softcap) }
+        if options.dropout != 0 { fields["dropout"] = ConfigurationValue(options.dropout) }
         if options.seed != 0 { fields["seed"] = .integer(Int(truncatingIfNeeded: options.seed)) }
-        if options.mask != .full { fields["mask"] = options.mask.configuration }
-        return fields
+        return fields.merging(Self.fields(of: options.mask)) { $1 }
+    }
+
+    /// A mask by the keys `causal` and `window` where they can say it, else by `mask`.
+    private static func fields(of mask: AttentionMask) -> [String: ConfigurationValue] {
+        func sides(_ left: Int?, _ right: Int?) -> ConfigurationValue {
+            .array([.integer(left ?? -1), .integer(right ?? -1)])
+        }
+        func causal(_ corner: MaskCorner) -> ConfigurationValue {
+            corner == .bottomRight ? true : .string(corner.rawValue)
+        }
+        switch mask {
+        case .full: return [:]
+        case .causal(let corner): return ["causal": causal(corner)]
+        case .window(let left, let right, .bottomRight) where left != nil || right != nil:
+            return ["window": sides(left, right)]
+        case .and(let parts):
+            guard parts.count == 2, case .causal(let corner) = parts[0],
+                case .window(let left, let right, corner) = parts[1], left != nil || right != nil
+            else { break }
+            return ["causal": causal(corner), "window": sides(left, right)]
+        default: break
+        }
+        return ["mask": mask.configuration]
     }
 
     /// Finds the operator and checks every option.
@@ -77,8 +106,13 @@ public struct AttentionSpecification: Sendable, Hashable {
             }
             return ResolvedAttention(specification: self, choice: .automatic(registry))
         }
-        return ResolvedAttention(
-            specification: self, choice: .named(try registry.make(name, configuration: configuration)))
+        do throws(AttentionError) {
+            return ResolvedAttention(
+                specification: self, choice: .named(try registry.make(name, configuration: configuration)))
+        } catch {
+            guard case .unknownOperator(_, _, let known) = error else { throw error }
+            throw registry.unknown(name, known: known + [Self.automatic])
+        }
     }
 }
 
@@ -91,68 +125,7 @@ extension AttentionSpecification: Codable {
 
     /// Encodes a flat object.
     public func encode(to encoder: any Encoder) throws { try ConfigurationValue.object(fields).encode(to: encoder) }
-}
 
-/// Takes the common keys out of an object, one by one; what is left is the operator's own.
-private struct FieldReader {
-    private(set) var rest: [String: ConfigurationValue]
-
-    init(_ fields: [String: ConfigurationValue]) { rest = fields }
-
-    mutating func string(_ key: String) throws(AttentionError) -> String? {
-        guard let value = rest.removeValue(forKey: key) else { return nil }
-        guard case .string(let text) = value else {
-            throw .invalidOption(name: key, expected: "a string", actual: value.jsonText)
-        }
-        return text
-    }
-
-    mutating func float(_ key: String) throws(AttentionError) -> Float? {
-        guard let value = rest.removeValue(forKey: key), value != .null else { return nil }
-        guard let number = value.asDouble else {
-            throw .invalidOption(name: key, expected: "a number", actual: value.jsonText)
-        }
-        return Float(number)
-    }
-
-    mutating func seed() throws(AttentionError) -> UInt64 {
-        guard let value = rest.removeValue(forKey: "seed") else { return 0 }
-        guard let number = value.asInteger else {
-            throw .invalidOption(name: "seed", expected: "a whole number", actual: value.jsonText)
-        }
-        return UInt64(bitPattern: Int64(number))
-    }
-
-    mutating func mask() throws(AttentionError) -> AttentionMask {
-        let corner = try causal()
-        let window = try window(corner ?? .bottomRight)
-        var parts: [AttentionMask] = []
-        if let value = rest.removeValue(forKey: "mask") { parts.append(try AttentionMask(value)) }
-        if let corner { parts.append(.causal(corner)) }
-        if let window { parts.append(window) }
-        return parts.isEmpty ? .full : parts.count == 1 ? parts[0] : .and(parts)
-    }
-
-    private mutating func causal() throws(AttentionError) -> MaskCorner? {
-        switch rest.removeValue(forKey: "causal") {
-        case nil, .bool(false), .null: return nil
-        case .bool(true): return .bottomRight
-        case .string(let text) where MaskCorner(rawValue: text) != nil: return MaskCorner(rawValue: text)
-        case .some(let value):
-            throw .invalidOption(
-                name: "causal", expected: "true, false, \"top-left\" or \"bottom-right\"", actual: value.jsonText)
-        }
-    }
-
-    private mutating func window(_ corner: MaskCorner) throws(AttentionError) -> AttentionMask? {
-        guard let value = rest.removeValue(forKey: "window"), value != .null else { return nil }
-        let expected = "[left, right] from 0 up, or -1 for unlimited"
-        guard case .array(let sides) = value, sides.count == 2, let left = sides[0].asInteger,
-            let right = sides[1].asInteger, left >= -1, right >= -1
-        else {
-            throw .invalidOption(name: "window", expected: expected, actual: value.jsonText)
-        }
-        if left == -1 && right == -1 { return nil }
-        return .window(left: left < 0 ? nil : left, right: right < 0 ? nil : right, corner: corner)
-    }
+    /// The specification as JSON on one line, keys sorted.
+    public var jsonText: String { ConfigurationValue.object(fields).jsonText }
 }

@@ -1,7 +1,9 @@
 import Foundation
 
 /// A value of a configuration file, JSON or YAML, before an operator gives it a type.
-public enum ConfigurationValue: Sendable, Hashable {
+///
+/// `2` and `2.0` are equal, because a JSON file cannot keep them apart.
+public enum ConfigurationValue: Sendable {
     /// Nothing.
     case null
     /// true or false.
@@ -35,11 +37,11 @@ public enum ConfigurationValue: Sendable, Hashable {
         }
     }
 
-    /// The value as JSON on one line, keys sorted.
-    public var jsonText: String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "\(self)"
+    /// The shortest decimal number that a Float reads back as itself.
+    public init(_ value: Float) {
+        let short = Double("\(value)") ?? Double(value)
+        let double = Float(short) == value ? short : Double(value)
+        self = Int(exactly: double).map { .integer($0) } ?? .number(double)
     }
 
     /// Reads JSON text.
@@ -49,6 +51,36 @@ public enum ConfigurationValue: Sendable, Hashable {
             self = try JSONDecoder().decode(ConfigurationValue.self, from: Data(json.utf8))
         } catch {
             throw .invalidOption(name: "configuration", expected: "JSON", actual: "'\(json.prefix(80))'")
+        }
+    }
+}
+
+extension ConfigurationValue: Hashable {
+    /// Whether two values are the same, numbers by what they count.
+    public static func == (left: ConfigurationValue, right: ConfigurationValue) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let left), .bool(let right)): left == right
+        case (.string(let left), .string(let right)): left == right
+        case (.array(let left), .array(let right)): left == right
+        case (.object(let left), .object(let right)): left == right
+        case (.number(let left), .number(let right)): left == right
+        case (.integer, .integer), (.integer, .number), (.number, .integer): left.asInteger == right.asInteger
+        default: false
+        }
+    }
+
+    /// Feeds what ``==(_:_:)`` compares.
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .null: hasher.combine(0)
+        case .bool(let value): hasher.combine(value)
+        case .string(let value): hasher.combine(value)
+        case .array(let value): hasher.combine(value)
+        case .object(let value): hasher.combine(value)
+        case .integer(let value): hasher.combine(value)
+        case .number(let value):
+            if let whole = asInteger { hasher.combine(whole) } else { hasher.combine(value) }
         }
     }
 }

@@ -15,8 +15,10 @@ import TensorCore
 /// (Vaswani et al., 2017, equation 1, with the modifiers in the order of FlashAttention.)
 /// Working memory: one head's scores, `queries · keys` numbers.
 public enum DenseReference {
-    /// Computes attention from the definition. `output` and `logSumExp` come as F32 or F64 after the precision, whatever
-    /// the operands' type, so that comparisons see the arithmetic and not the storage.
+    /// Computes attention from the definition.
+    ///
+    /// `output` and `logSumExp` come as F32 or F64 after the precision, whatever the operands' type, so that
+    /// comparisons see the arithmetic and not the storage.
     /// - Throws: ``AttentionError`` when the operands do not fit each other, or for dropout.
     public static func forward(
         _ inputs: AttentionInputs, options: AttentionOptions, precision: ReferencePrecision
@@ -152,7 +154,9 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
         return shift + Number.logarithm(sum)
     }
 
-    /// P V. Where a value is not finite, hidden cells are passed over: their probability is 0, and 0 · NaN is NaN.
+    /// P V.
+    ///
+    /// Where a value is not finite, hidden cells are passed over: their probability is 0, and 0 · NaN is NaN.
     private func weigh(
         _ probabilities: [Number], _ visible: [Bool], _ batch: Int, _ head: Int, _ queries: Int, _ keys: Int,
         _ output: inout [Number]
@@ -207,7 +211,9 @@ extension Tensor {
         case .float64: return baseAddress.load(fromByteOffset: offset, as: Double.self)
         case .float32: return Double(baseAddress.load(fromByteOffset: offset, as: Float.self))
         case .float16: return Double(HalfPrecision.float(baseAddress.load(fromByteOffset: offset, as: UInt16.self)))
-        default: return Double(Float(bitPattern: UInt32(baseAddress.load(fromByteOffset: offset, as: UInt16.self)) << 16))
+        default:
+            let bits = UInt32(baseAddress.load(fromByteOffset: offset, as: UInt16.self)) << 16
+            return Double(Float(bitPattern: bits))
         }
     }
 }

@@ -23,7 +23,8 @@ public enum NearestName {
             for j in 0..<right.count {
                 let cost = left[i] == right[j] ? 0 : 1
                 var best = min(current[j] + 1, previous[j + 1] + 1, previous[j] + cost)
-                if i > 0, j > 0, left[i] == right[j - 1], left[i - 1] == right[j] { best = min(best, before[j - 1] + 1) }
+                let isSwap = i > 0 && j > 0 && left[i] == right[j - 1] && left[i - 1] == right[j]
+                if isSwap { best = min(best, before[j - 1] + 1) }
                 current[j + 1] = best
             }
         }

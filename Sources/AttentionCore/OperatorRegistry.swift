@@ -1,49 +1,11 @@
-public import Kernels
-
-/// An operator's entry in the catalogue: facts for people and for choosing. Behaviour stays in the type.
-public struct CatalogueEntry: Sendable, Hashable, Codable {
-    /// The name in configurations, kebab-case.
-    public let id: String
-    /// The Swift type.
-    public let type: String
-    /// Other names that mean the same.
-    public let aliases: [String]
-    /// The kind of attention: `exact`, ...
-    public let family: String
-    /// A heading.
-    public let title: String
-    /// One sentence: how it works.
-    public let summary: String
-    /// Where it comes from.
-    public let paper: String
-    /// How far it can be relied on: `stable` or `experimental`.
-    public let status: String
-    /// Among operators that can run a problem, `auto` takes the one with the highest priority.
-    public let priority: Int
-
-    /// An entry.
-    public init(
-        id: String, type: String, aliases: [String] = [], family: String, title: String, summary: String,
-        paper: String, status: String = "experimental", priority: Int = 0
-    ) {
-        self.id = id
-        self.type = type
-        self.aliases = aliases
-        self.family = family
-        self.title = title
-        self.summary = summary
-        self.paper = paper
-        self.status = status
-        self.priority = priority
-    }
-}
-
 /// Operators by name: a value that can be extended, passed on and injected.
 public struct OperatorRegistry: Sendable {
     struct Registration: Sendable {
         let entry: CatalogueEntry
         let capabilities: AttentionCapabilities
         let options: [OptionDescription]
+        /// The operator with its defaults, made once.
+        let standard: Result<any AttentionOperator, AttentionError>
         let make: @Sendable ([String: ConfigurationValue]) throws(AttentionError) -> any AttentionOperator
     }
 
@@ -54,13 +16,29 @@ public struct OperatorRegistry: Sendable {
     public init() {}
 
     /// Adds an operator type under its entry's id and aliases.
-    /// - Throws: ``AttentionError/duplicateOperator(name:existing:added:)`` when a name is taken; nothing is added then.
+    ///
+    /// Nothing is added when it throws.
+    /// - Throws: ``AttentionError/duplicateOperator(name:existing:added:)`` when a name is taken;
+    ///   ``AttentionError/invalidValue(operand:expected:actual:)`` when a name is not lower-case words joined by `-` or `_`.
     public mutating func register<Operator: AttentionOperator>(
         _ type: Operator.Type, as entry: CatalogueEntry
     ) throws(AttentionError) {
+        var own: Set<String> = []
         for name in [entry.id] + entry.aliases {
+            guard CatalogueEntry.isName(name) else {
+                throw .invalidValue(
+                    operand: "the name of \(entry.type)",
+                    expected: "lower-case letters and digits in words joined by '-' or '_', a letter first",
+                    actual: "'\(name)'")
+            }
+            guard name != AttentionSpecification.automatic else {
+                throw .duplicateOperator(name: name, existing: "the automatic choice", added: entry.type)
+            }
             if let index = indices[name] {
                 throw .duplicateOperator(name: name, existing: registrations[index].entry.type, added: entry.type)
+            }
+            guard own.insert(name).inserted else {
+                throw .duplicateOperator(name: name, existing: entry.type, added: entry.type)
             }
         }
         add(Registered(type, entry))
@@ -72,8 +50,12 @@ public struct OperatorRegistry: Sendable {
 
         /// Pairs a type with its entry.
         package init<Operator: AttentionOperator>(_ type: Operator.Type, _ entry: CatalogueEntry) {
+            let standard = Result { () throws(AttentionError) -> any AttentionOperator in
+                try Operator(Operator.Configuration())
+            }
             registration = Registration(
-                entry: entry, capabilities: Operator.capabilities, options: Operator.Configuration.options
+                entry: entry, capabilities: Operator.capabilities, options: Operator.Configuration.options,
+                standard: standard
             ) { (fields) throws(AttentionError) in
                 try Operator(
                     OperatorRegistry.decode(Operator.Configuration.self, from: fields, owner: entry.id))
@@ -118,8 +100,8 @@ public struct OperatorRegistry: Sendable {
         _ name: String, configuration: [String: ConfigurationValue] = [:]
     ) throws(AttentionError) -> ConfiguredOperator {
         let registration = try registration(name)
-        return ConfiguredOperator(
-            entry: registration.entry, operator: try registration.make(configuration), configuration: configuration)
+        let made = configuration.isEmpty ? try registration.standard.get() : try registration.make(configuration)
+        return ConfiguredOperator(entry: registration.entry, operator: made, configuration: configuration)
     }
 
     /// An operator with its defaults.
@@ -128,69 +110,15 @@ public struct OperatorRegistry: Sendable {
     }
 
     private func registration(_ name: String) throws(AttentionError) -> Registration {
-        guard let index = indices[name] else {
-            let known = entries.map(\.id)
-            let suggestions = NearestName.suggestions(for: name, among: Array(indices.keys))
-            throw .unknownOperator(name: name, suggestions: suggestions, known: known)
-        }
+        guard let index = indices[name] else { throw unknown(name, known: entries.map(\.id)) }
         return registrations[index]
     }
-}
 
-/// An operator with its name and options: what models and commands hold.
-public struct ConfiguredOperator: Sendable {
-    /// The catalogue's facts.
-    public let entry: CatalogueEntry
-    /// The operator itself.
-    public let `operator`: any AttentionOperator
-    /// The options it was made with.
-    public let configuration: [String: ConfigurationValue]
-
-    /// Names an operator.
-    public init(
-        entry: CatalogueEntry, operator: any AttentionOperator, configuration: [String: ConfigurationValue] = [:]
-    ) {
-        self.entry = entry
-        self.operator = `operator`
-        self.configuration = configuration
-    }
-
-    /// The name in configurations.
-    public var id: String { entry.id }
-
-    /// What the operator can do.
-    public var capabilities: AttentionCapabilities { type(of: `operator`).capabilities }
-
-    /// Why the operator cannot run a problem; empty when it can.
-    public func unsupportedReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
-        `operator`.unsupportedReasons(for: problem)
-    }
-
-    /// How the operator will run a problem.
-    public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        `operator`.plan(problem, context: context)
-    }
-
-    /// Checks, plans and computes.
-    /// - Throws: ``AttentionError``: bad operands, or the reasons why this operator cannot run them, under its name.
-    public func forward(
-        _ inputs: AttentionInputs, options: AttentionOptions = .init(), context: ComputeContext? = nil
-    ) throws(AttentionError) -> AttentionOutput {
-        do throws(AttentionError) {
-            return try `operator`.forward(inputs, options: options, context: context)
-        } catch {
-            if case .unsupported(_, let problem, let reasons) = error {
-                throw .unsupported(name: id, problem: problem, reasons: reasons)
-            }
-            throw error
-        }
-    }
-
-    /// The operator's reference.
-    /// - Throws: ``AttentionError`` when the operands do not fit each other.
-    public func reference(
-        _ inputs: AttentionInputs, options: AttentionOptions = .init(), precision: ReferencePrecision
-    ) throws(AttentionError) -> AttentionOutput {
-        try `operator`.reference(inputs, options: options, precision: precision)
+    /// The error for a name that is no id and no alias.
+    /// - Parameter known: the names to list when none is near.
+    func unknown(_ name: String, known: [String]) -> AttentionError {
+        let names = Set(known).union(indices.keys)
+        return .unknownOperator(
+            name: name, suggestions: NearestName.suggestions(for: name, among: Array(names)), known: known)
     }
 }

@@ -59,3 +59,29 @@ public enum AttentionFeature: String, Sendable, Hashable, Codable, CaseIterable 
     /// Different numbers of queries and keys.
     case crossLength = "cross-length"
 }
+
+extension AttentionFeature {
+    /// What a problem with the feature asks for, in a few words.
+    public var summary: String {
+        switch self {
+        case .dtype: "element types"
+        case .headDim: "extents of a head"
+        case .valueDim: "value heads of another extent than query heads"
+        case .groupedQuery: "fewer key heads than query heads (GQA, MQA)"
+        case .causal: "causal mask, either corner"
+        case .window: "window around the diagonal"
+        case .maskAlgebra: "prefixes, and masks joined by or and not"
+        case .denseMask: "Bool mask tensor"
+        case .keyLengths: "padded keys"
+        case .queryLengths: "padded queries"
+        case .bias: "additive bias"
+        case .softcap: "softcap on the scores"
+        case .alibi: "ALiBi slopes"
+        case .sinks: "attention sinks"
+        case .dropout: "dropout"
+        case .logSumExp: "log-sum-exp as a second output"
+        case .configuration: "options of its own"
+        case .crossLength: "different numbers of queries and keys"
+        }
+    }
+}

@@ -1,14 +1,20 @@
-import Foundation
+package import Foundation
 
-/// What is wrong with a registry file.
-struct CatalogueError: Error, CustomStringConvertible {
-    let description: String
+/// What is wrong with a registry file, with the line where that can be told.
+package struct CatalogueError: Error, CustomStringConvertible, Equatable {
+    /// The line, counted from 1.
+    package let line: Int?
+    /// What is wrong and what was expected.
+    package let message: String
+
+    /// For example `12: operators[0] (flash): 'status' is 'old'; expected stable or experimental`.
+    package var description: String { (line.map { "\($0): " } ?? "") + message }
 }
 
 /// The contents of `registry.json`, checked.
-struct Catalogue {
+package struct Catalogue {
     /// One operator: plain strings, as they go into the generated file.
-    struct Entry {
+    package struct Entry {
         let id: String
         let type: String
         let aliases: [String]
@@ -20,90 +26,74 @@ struct Catalogue {
         let priority: Int
     }
 
-    let entries: [Entry]
+    /// Every operator, in the file's order; never empty, every name and type once.
+    package let entries: [Entry]
 
-    private static let texts = ["id", "type", "family", "title", "summary", "paper", "status"]
+    private static let form = "an object with one key, 'operators', a list of at least one object"
 
     /// Reads and checks a registry file.
-    init(json: Data) throws {
-        guard let root = try JSONSerialization.jsonObject(with: json) as? [String: Any], Set(root.keys) == ["operators"],
-            let list = root["operators"] as? [[String: Any]], !list.isEmpty
+    /// - Throws: ``CatalogueError`` for the first fault.
+    package init(json: Data) throws(CatalogueError) {
+        let root: JSONValue
+        do {
+            root = try JSONDecoder().decode(JSONValue.self, from: json)
+        } catch {
+            throw CatalogueError(line: nil, message: "this is not JSON: \(Self.details(error))")
+        }
+        guard case .object(let fields) = root, Set(fields.keys) == ["operators"],
+            case .list(let list) = fields["operators"], !list.isEmpty
         else {
-            throw CatalogueError(description: "expected an object with one key, operators: a list of objects")
+            throw CatalogueError(line: 1, message: "expected \(Self.form)")
         }
-        entries = try list.enumerated().map { try Self.entry($0.element, index: $0.offset) }
-        try checkUnique()
-    }
-
-    private static func entry(_ fields: [String: Any], index: Int) throws -> Entry {
-        let place = "operators[\(index)]" + ((fields["id"] as? String).map { " (\($0))" } ?? "")
-        let known = Set(texts + ["aliases", "priority"])
-        for key in fields.keys.sorted() where !known.contains(key) {
-            throw CatalogueError(description: "\(place) has an unknown key '\(key)'; known: \(known.sorted())")
-        }
-        func text(_ key: String) throws -> String {
-            guard let value = fields[key] as? String, !value.isEmpty else {
-                throw CatalogueError(description: "\(place) needs a non-empty string for '\(key)'")
-            }
-            return value
-        }
-        guard let priority = fields["priority"] as? Int else {
-            throw CatalogueError(description: "\(place) needs a whole number for 'priority'")
-        }
-        guard let aliases = fields["aliases"] as? [String]? else {
-            throw CatalogueError(description: "\(place) needs a list of strings for 'aliases'")
-        }
-        let id = try text("id")
-        guard id.allSatisfy({ $0.isASCII && ($0.isLowercase || $0.isNumber || $0 == "-") }) else {
-            throw CatalogueError(description: "\(place): an id is kebab-case")
-        }
-        guard ["stable", "experimental"].contains(try text("status")) else {
-            throw CatalogueError(description: "\(place): status is stable or experimental")
-        }
-        return Entry(
-            id: id, type: try text("type"), aliases: aliases ?? [], family: try text("family"),
-            title: try text("title"), summary: try text("summary"), paper: try text("paper"),
-            status: try text("status"), priority: priority)
-    }
-
-    private func checkUnique() throws {
+        let lines = SourceLines(String(decoding: json, as: UTF8.self))
+        var entries: [Entry] = []
         var owners: [String: String] = [:]
-        for entry in entries {
-            for name in [entry.id] + entry.aliases {
-                if let owner = owners[name] {
-                    throw CatalogueError(description: "the name '\(name)' belongs to both \(owner) and \(entry.type)")
-                }
-                owners[name] = entry.type
-            }
+        for (index, item) in list.enumerated() {
+            let entry = try EntryReader(item, index: index, lines: lines).read()
+            try Self.claim(entry, &owners, lines)
+            entries.append(entry)
         }
+        self.entries = entries
     }
 
-    /// The generated Swift file: a misspelt type does not compile.
-    var swiftSource: String {
-        let items = entries.map { entry in
-            """
-                        .init(
-                            \(entry.type).self,
-                            CatalogueEntry(
-                                id: \(literal(entry.id)), type: \(literal(entry.type)), aliases: [\(entry.aliases.map(literal).joined(separator: ", "))],
-                                family: \(literal(entry.family)), title: \(literal(entry.title)), summary: \(literal(entry.summary)),
-                                paper: \(literal(entry.paper)), status: \(literal(entry.status)), priority: \(entry.priority)))
-            """
-        }
-        return """
-            // Generated from registry.json by registrygen.
-            public import AttentionCore
-
-            extension OperatorRegistry {
-                /// Every operator of this package, as `registry.json` lists them.
-                public static let builtIn = OperatorRegistry(
-                    catalogue: [
-            \(items.joined(separator: ",\n"))
-                    ])
-            }
-
-            """
+    /// What the parser says, with the line and column that it found.
+    private static func details(_ error: any Error) -> String {
+        guard case DecodingError.dataCorrupted(let context) = error else { return "\(error)" }
+        let cause = (context.underlyingError as NSError?)?.userInfo["NSDebugDescription"] as? String
+        return cause ?? context.debugDescription
     }
 
-    private func literal(_ text: String) -> String { text.debugDescription }
+    /// Refuses a name or a type that an earlier entry has.
+    private static func claim(
+        _ entry: Entry, _ owners: inout [String: String], _ lines: SourceLines
+    ) throws(CatalogueError) {
+        for name in [entry.id] + entry.aliases {
+            if let owner = owners[name] {
+                throw CatalogueError(
+                    line: lines.last(of: name), message: "the name '\(name)' belongs to both \(owner) and \(entry.type)"
+                )
+            }
+            owners[name] = entry.type
+        }
+        // A type cannot look like a name: it starts with a capital letter.
+        if let owner = owners[entry.type] {
+            throw CatalogueError(
+                line: lines.last(of: entry.type),
+                message: "the type '\(entry.type)' belongs to both '\(owner)' and '\(entry.id)'")
+        }
+        owners[entry.type] = entry.id
+    }
+}
+
+/// Finds the line of a JSON string in a file, for messages.
+struct SourceLines {
+    private let lines: [Substring]
+
+    init(_ text: String) { lines = text.split(separator: "\n", omittingEmptySubsequences: false) }
+
+    /// The first line that holds the quoted text.
+    func first(of text: String) -> Int? { lines.firstIndex { $0.contains("\"\(text)\"") }.map { $0 + 1 } }
+
+    /// The last line that holds the quoted text.
+    func last(of text: String) -> Int? { lines.lastIndex { $0.contains("\"\(text)\"") }.map { $0 + 1 } }
 }
