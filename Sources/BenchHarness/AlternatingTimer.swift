@@ -28,10 +28,12 @@ public struct AlternatingTimer: Sendable {
     /// - Parameters:
     ///   - estimates: seconds one call is known to take, for each subject; they set the calls of a sample.
     ///   - clock: the time now, in seconds.
+    ///   - afterRound: called when every subject has had its turn.
     ///   - subject: makes one call of a subject.
     /// - Throws: whatever a subject throws.
     public func measure<Failure: Error>(
-        estimates: [Double], clock: () -> Double = Self.now, _ subject: (Int) throws(Failure) -> Void
+        estimates: [Double], clock: () -> Double = Self.now, afterRound: () -> Void = {},
+        _ subject: (Int) throws(Failure) -> Void
     ) throws(Failure) -> [Samples] {
         var results = estimates.map { estimate in
             var samples = Samples()
@@ -48,6 +50,7 @@ public struct AlternatingTimer: Sendable {
                 for _ in 0..<calls { try subject(index) }
                 results[index].seconds.append((clock() - begin) / Double(calls))
             }
+            afterRound()
             let elapsed = clock() - start
             // A machine much slower than expected may stop short of the minimum rather than run for an hour.
             if elapsed > budgetSeconds && (round + 1 >= minimumRounds || elapsed > 3 * budgetSeconds) { break }

@@ -100,28 +100,52 @@ public struct BenchSweep: Sendable {
     ) throws(AttentionError) {
         let problem = benchCase.problem
         let readsMemory = benchCase.isBandwidthBound
-        let before = peaks(readsMemory)
+        var peaks = PeakSamples(context: context, readsMemory: readsMemory)
+        peaks.take()
         let timer = AlternatingTimer(budgetSeconds: budget)
-        let samples = try timer.measure(estimates: estimates) { (subject) throws(AttentionError) in
+        let samples = try timer.measure(estimates: estimates, afterRound: { peaks.takeWhenDue(every: budget / 4) }) {
+            (subject) throws(AttentionError) in
             _ = try operators[able[subject]].forward(inputs, options: problem.options, context: context)
         }
-        let after = peaks(readsMemory)
+        peaks.take()
         let flops = problem.usefulFlops
         for (subject, index) in able.enumerated() {
             guard
                 let timing = Measurement(
                     samples: samples[subject].seconds, callsPerSample: samples[subject].callsPerSample)
             else { continue }
-            lines[index].setTiming(timing, flops: flops, peakGFLOPS: max(before.gflops, after.gflops))
+            lines[index].setTiming(timing, flops: flops, peakGFLOPS: peaks.gflops)
             if readsMemory {
-                lines[index].setBandwidth(
-                    bytes: benchCase.keyValueBytes, peakGBPerSecond: max(before.gigabytes, after.gigabytes))
+                lines[index].setBandwidth(bytes: benchCase.keyValueBytes, peakGBPerSecond: peaks.gigabytesPerSecond)
             }
         }
     }
+}
 
-    /// Peaks of this minute: machines drift, so that a fraction of yesterday's peak would mean nothing.
-    private func peaks(_ readsMemory: Bool) -> (gflops: Double, gigabytes: Double) {
-        (MachinePeak.fmaGFLOPS(context), readsMemory ? MachinePeak.readGBPerSecond(context) : 0)
+/// Peaks measured in between: machines drift, so that a fraction of yesterday's peak would mean nothing.
+private struct PeakSamples {
+    let context: ComputeContext
+    let readsMemory: Bool
+    private var arithmetic: [Double] = []
+    private var reading: [Double] = []
+    private var last = 0.0
+
+    init(context: ComputeContext, readsMemory: Bool) {
+        self.context = context
+        self.readsMemory = readsMemory
     }
+
+    mutating func take() {
+        arithmetic.append(MachinePeak.fmaGFLOPS(context))
+        if readsMemory { reading.append(MachinePeak.readGBPerSecond(context)) }
+        last = AlternatingTimer.now()
+    }
+
+    mutating func takeWhenDue(every seconds: Double) {
+        if AlternatingTimer.now() - last >= max(0.25, seconds) { take() }
+    }
+
+    /// The middle of the samples, as of the times that are compared with it.
+    var gflops: Double { Measurement(samples: arithmetic)?.median ?? 0 }
+    var gigabytesPerSecond: Double { Measurement(samples: reading)?.median ?? 0 }
 }

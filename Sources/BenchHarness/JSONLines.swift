@@ -19,17 +19,23 @@ public enum JSONLines {
         return (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) + "\n" } ?? ""
     }
 
-    /// The results in a report, in order.
+    /// The machine and the results in a report, in order.
     /// - Throws: `DecodingError` when a line is not what ``text(machine:lines:)`` writes.
-    public static func results(in text: String) throws -> [ResultLine] {
+    public static func read(_ text: String) throws -> (machine: MachineFacts?, lines: [ResultLine]) {
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
             positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-        return try text.split(separator: "\n").compactMap { line in
+        var machine: MachineFacts?
+        var lines: [ResultLine] = []
+        for line in text.split(separator: "\n") {
             let data = Data(line.utf8)
-            let kind = try decoder.decode(Kind.self, from: data).kind
-            return kind == "result" ? try decoder.decode(ResultLine.self, from: data) : nil
+            switch try decoder.decode(Kind.self, from: data).kind {
+            case "machine": machine = try decoder.decode(MachineLine.self, from: data).machine
+            case "result": lines.append(try decoder.decode(ResultLine.self, from: data))
+            default: break
+            }
         }
+        return (machine, lines)
     }
 
     /// Writes a text file whole or not at all, with its folders.
@@ -49,7 +55,7 @@ public enum JSONLines {
         let kind: String
     }
 
-    private struct MachineLine: Encodable {
+    private struct MachineLine: Codable {
         var kind = "machine"
         let machine: MachineFacts
     }

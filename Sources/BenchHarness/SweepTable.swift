@@ -20,11 +20,30 @@ public enum SweepTable {
             if line.reasons.isEmpty {
                 table.add(cells(line, name: name, best: best(of: line.case, in: lines)))
             } else {
-                let text = line.reasons.map(\.description).joined(separator: "; ")
-                table.addNote([name, line.operator], "cannot run it: \(text)")
+                table.addNote([name, line.operator], "cannot run it: \(reasons(line.reasons))")
             }
         }
         return table.render(width: width)
+    }
+
+    /// Reasons on one line; what several have in common is said once.
+    static func reasons(_ reasons: [UnsupportedReason]) -> String {
+        var facts: [String] = []
+        var remedies: [String] = []
+        var aspect: AttentionFeature?
+        for reason in reasons {
+            facts.append(
+                reason.aspect == aspect ? reason.explanation : "\(reason.aspect.rawValue): \(reason.explanation)")
+            aspect = reason.aspect
+            if let remedy = reason.remedy, !remedies.contains(remedy) { remedies.append(remedy) }
+        }
+        return ([facts.joined(separator: ", ")] + remedies).joined(separator: "; ")
+    }
+
+    /// Half the distance between the quartiles; few samples have no quartiles.
+    private static func spread(_ timing: Measurement) -> String {
+        timing.samples < 3
+            ? "\(timing.samples) \(timing.samples == 1 ? "run" : "runs")" : "±\(Quantity.percent(timing.spread / 2))"
     }
 
     /// The quickest median of a case.
@@ -40,7 +59,7 @@ public enum SweepTable {
         let limit = line.check.map { $0.tolerance > 0 ? $0.maxError / $0.tolerance : 0 }
         return [
             name, line.operator, line.timing.map { Quantity.seconds($0.median) } ?? "-",
-            line.timing.map { "±\(Quantity.percent($0.spread / 2))" } ?? "-", rate ?? "-",
+            line.timing.map(spread) ?? "-", rate ?? "-",
             (line.fractionOfBandwidth ?? line.fractionOfPeak).map(Quantity.percent) ?? "-",
             ratio.map(Quantity.ratio) ?? "-", line.peakBytes.map(Quantity.bytes) ?? "-",
             line.residentGrowthBytes.map(Quantity.bytes) ?? "-", line.maxError.map(Quantity.error) ?? "-",
