@@ -9,6 +9,13 @@ public struct ComputeContextError: Error, Sendable, Hashable, CustomStringConver
     /// The value it has.
     public let actual: String
 
+    /// A refusal.
+    public init(variable: String, expected: String, actual: String) {
+        self.variable = variable
+        self.expected = expected
+        self.actual = actual
+    }
+
     /// For example `ZOO_ISA is 'avx9'; expected one of scalar, avx2`.
     public var description: String { "\(variable) is '\(actual)'; expected \(expected)" }
 }

@@ -196,4 +196,9 @@ extension KernelTable {
     package func toFloat(_ target: UnsafeMutablePointer<Float>, from source: UnsafeRawPointer, code: Int32, count: Int) {
         c.pointee.to_float(target, source, code, Int64(count))
     }
+
+    /// 2 to the power of each number.
+    package func exp2(_ target: UnsafeMutablePointer<Float>, _ source: UnsafePointer<Float>, count: Int) {
+        c.pointee.exp2(target, source, Int64(count))
+    }
 }
