@@ -26,8 +26,9 @@ import Testing
     func laws(id: String, isa: String) throws {
         let checks = PropertyChecks(
             try OperatorRegistry.builtIn[id], context: try ComputeContext(threads: 2, isa: isa))
-        let failures = checks.run()
-        #expect(failures.isEmpty, "\(id) on \(isa): \(failures)")
+        let report = checks.run()
+        #expect(report.failures.isEmpty, "\(id) on \(isa): \(report.failures)")
+        #expect(report.inapplicable.isEmpty, "\(id) refuses the problems of \(report.inapplicable)")
     }
 
     @Test(arguments: ["local"])

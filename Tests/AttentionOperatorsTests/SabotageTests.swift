@@ -131,7 +131,7 @@ struct SabotagedAttention: AttentionOperator {
         let context = try ComputeContext(threads: 2)
         let cases = ConformanceCases.standard.filter { $0.dtype == .float32 && $0.headDim <= 32 }
         let report = ConformanceSuite.run(configured, contexts: [context], cases: cases, minimumAccepted: 1)
-        let broken = PropertyChecks(configured, context: context).run()
+        let broken = PropertyChecks(configured, context: context).run().failures
         if fault == .none {
             #expect(report.isPassing, "\(report)")
             #expect(broken.filter { !$0.contains("bits") } == [])
