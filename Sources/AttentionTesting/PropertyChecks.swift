@@ -2,7 +2,9 @@ public import AttentionCore
 public import Kernels
 import TensorCore
 
-/// Laws of attention that hold for every exact operator, whatever its algorithm. See `PropertyChecks+*.swift`.
+/// Laws of attention that hold for every exact operator, whatever its algorithm.
+///
+/// See `PropertyChecks+*.swift`.
 public struct PropertyChecks: Sendable {
     let configured: ConfiguredOperator
     let context: ComputeContext

@@ -20,7 +20,9 @@ public struct ComputeContextError: Error, Sendable, Hashable, CustomStringConver
     public var description: String { "\(variable) is '\(actual)'; expected \(expected)" }
 }
 
-/// Where and how kernels run: threads and instruction set. The number of threads never changes a result's bits.
+/// Where and how kernels run: threads and instruction set.
+///
+/// The number of threads never changes a result's bits.
 public struct ComputeContext: Sendable {
     /// Threads that ``parallel(_:_:)`` spreads work over.
     public let threads: Int
@@ -70,7 +72,9 @@ public struct ComputeContext: Sendable {
         return table
     }
 
-    /// Runs `body(index, worker)` for every index, and returns when all are done. `worker` is below ``threads``.
+    /// Runs `body(index, worker)` for every index, and returns when all are done.
+    ///
+    /// `worker` is below ``threads``.
     public func parallel(_ count: Int, _ body: @Sendable (_ index: Int, _ worker: Int) -> Void) {
         ThreadPool.shared.forEach(count, threads: threads, body)
     }

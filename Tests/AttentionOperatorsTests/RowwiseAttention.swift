@@ -5,7 +5,9 @@ import TensorCore
 
 /// Softmax attention one query at a time: `o = Σ exp(sⱼ) vⱼ / Σ exp(sⱼ)` with `sⱼ = scale · q·kⱼ`, summed in Double.
 struct RowwiseAttention: AttentionOperator {
-    /// The operator's own options. Codable, with a default for each; unknown keys never reach it.
+    /// The operator's own options.
+    ///
+    /// Codable, with a default for each; unknown keys never reach it.
     struct Configuration: OperatorConfiguration {
         /// Rows that one task computes.
         var rowsPerTask: Int?
@@ -15,7 +17,9 @@ struct RowwiseAttention: AttentionOperator {
         }
     }
 
-    /// Facts, declared once. A problem that uses a feature which is not listed is refused with a reason.
+    /// Facts, declared once.
+    ///
+    /// A problem that uses a feature which is not listed is refused with a reason.
     static let capabilities = AttentionCapabilities(
         dtypes: [.float32], headDims: 1...1024,
         features: [
@@ -41,7 +45,9 @@ struct RowwiseAttention: AttentionOperator {
             isa: "swift", threads: context.threads)
     }
 
-    /// Runs the plan. The operands have been checked against the capabilities.
+    /// Runs the plan.
+    ///
+    /// The operands have been checked against the capabilities.
     func forward(
         _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
     ) throws(AttentionError) -> AttentionOutput {
@@ -49,7 +55,8 @@ struct RowwiseAttention: AttentionOperator {
         let query = inputs.query.floats()
         let key = inputs.key.floats()
         let value = inputs.value.floats()
-        var output = [Float](repeating: 0, count: problem.batch * problem.queryLength * problem.heads * problem.valueDim)
+        var output = [Float](
+            repeating: 0, count: problem.batch * problem.queryLength * problem.heads * problem.valueDim)
         var logSumExp = [Float](repeating: -.infinity, count: problem.batch * problem.heads * problem.queryLength)
         for batch in 0..<problem.batch {
             let geometry = problem.geometry(batch)

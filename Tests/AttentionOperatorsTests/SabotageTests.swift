@@ -58,7 +58,8 @@ struct SabotagedAttention: AttentionOperator {
         switch configuration.fault {
         case .causalOffByOne:
             if case .causal = options.mask { options.mask = .window(left: nil, right: 1) }
-        case .lastKeyDropped where problem.keyLength > 1 && problem.keyLengths == nil && problem.biasShape == nil
+        case .lastKeyDropped
+        where problem.keyLength > 1 && problem.keyLengths == nil && problem.biasShape == nil
             && problem.maskShape == nil && options.mask == .full:
             inputs.key = try inputs.key.sliced(1, 0..<problem.keyLength - 1)
             inputs.value = try inputs.value.sliced(1, 0..<problem.keyLength - 1)

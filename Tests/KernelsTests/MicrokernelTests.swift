@@ -137,7 +137,9 @@ import Testing
         #expect(MachinePeak.readGBPerSecond(context) > 0.5)
     }
 
-    /// The NEON table cannot run here; it must at least compile. Freestanding, so that no foreign headers are needed.
+    /// The NEON table cannot run here; it must at least compile.
+    ///
+    /// Freestanding, so that no foreign headers are needed.
     @Test func kernelsCompileForArm64() throws {
         let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .appendingPathComponent("../../Sources/CKernels").standardizedFileURL

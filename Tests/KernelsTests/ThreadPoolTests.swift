@@ -88,7 +88,8 @@ private final class Total: Sendable {
         let b: [Double] = [5, 6, 7, 8]
         var c = [Double](repeating: 1, count: 4)
         Double.multiply(
-            rows: 2, columns: 2, inner: 2, alpha: 2, a: a, aStride: 2, b: b, bStride: 2, transposeB: true, beta: 1, c: &c,
+            rows: 2, columns: 2, inner: 2, alpha: 2, a: a, aStride: 2, b: b, bStride: 2, transposeB: true, beta: 1,
+            c: &c,
             cStride: 2)
         #expect(c == [35, 47, 79, 107])
         var plain = [Float](repeating: 0, count: 4)
