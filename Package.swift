@@ -60,7 +60,9 @@ let package = Package(
         // Beside the floors.
         .target(
             name: "AttentionZoo",
-            dependencies: ["AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers", "TransformerBlocks"]),
+            dependencies: [
+                "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers", "TransformerBlocks",
+            ]),
         .target(name: "AttentionTesting", dependencies: ["AttentionCore", "Kernels", "TensorCore"]),
         .target(name: "BenchHarness", dependencies: ["AttentionCore", "Kernels", "TensorCore"]),
 
@@ -83,7 +85,8 @@ let package = Package(
             dependencies: [
                 "TransformerBlocks", "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
             ]),
-        .testTarget(name: "ZooTests", dependencies: ["BenchHarness", "AttentionOperators", "AttentionCore", "TensorCore"]),
+        .testTarget(
+            name: "ZooTests", dependencies: ["BenchHarness", "AttentionOperators", "AttentionCore", "TensorCore"]),
     ],
     swiftLanguageModes: [.v6]
 )

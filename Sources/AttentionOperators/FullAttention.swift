@@ -1,5 +1,6 @@
 public import AttentionCore
 public import Kernels
+import TensorCore
 
 /// Attention as first written (Vaswani et al., 2017, equation 1): `softmax(scale · Q Kᵀ) V`, scores materialised.
 ///
@@ -10,8 +11,12 @@ public struct FullAttention: AttentionOperator {
     /// The operator has no options of its own.
     public typealias Configuration = NoConfiguration
 
-    /// Everything the tiled kernels honour.
-    public static let capabilities = AttentionCapabilities.tiled(workingMemory: "O(L)", arithmetic: "O(L^2)")
+    /// Everything the tiled kernels honour, and Double, which runs on OpenBLAS.
+    public static let capabilities: AttentionCapabilities = {
+        var result = AttentionCapabilities.tiled(workingMemory: "O(L), O(L^2) in Double", arithmetic: "O(L^2)")
+        result.dtypes.append(.float64)
+        return result
+    }()
 
     /// The options in force.
     public let configuration: NoConfiguration
@@ -25,9 +30,13 @@ public struct FullAttention: AttentionOperator {
     /// One task for each head and block of queries.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         let sizes = sizes(problem, context)
-        return .tiled(
-            problem, sizes: sizes, sharing: false, scratchFloats: layout(problem, sizes, context).total,
-            context: context)
+        // In Double: three operands converted to arrays, and the scores of one head.
+        let doubles =
+            problem.queryLength * problem.keyLength + problem.batch * problem.queryLength * problem.heads
+            * problem.headDim
+            + problem.batch * problem.keyLength * problem.kvHeads * (problem.headDim + problem.valueDim)
+        let floats = problem.dtype == .float64 ? 2 * doubles : layout(problem, sizes, context).total
+        return .tiled(problem, sizes: sizes, sharing: false, scratchFloats: floats, context: context)
     }
 
     /// Runs the tasks.
@@ -36,6 +45,7 @@ public struct FullAttention: AttentionOperator {
         _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
     ) throws(AttentionError) -> AttentionOutput {
         let problem = plan.problem
+        if problem.dtype == .float64 { return try inDouble(inputs, problem) }
         let layout = layout(problem, TileSizes(rows: plan.queryTile, keys: plan.keyTile), context)
         let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
         let blocks = RowBlock.cut(problem, rows: plan.queryTile, sharing: false)
@@ -45,6 +55,15 @@ public struct FullAttention: AttentionOperator {
             writer.write(blocks[index], layout.state(scratch), kernels: context.kernels)
         }
         return writer.result
+    }
+
+    /// Double has no microkernels: the definition itself, one head's scores at a time.
+    private func inDouble(
+        _ inputs: AttentionInputs, _ problem: AttentionProblem
+    ) throws(AttentionError) -> AttentionOutput {
+        var result = try DenseReference.forward(inputs, options: problem.options, precision: .double)
+        result.logSumExp = result.logSumExp?.converted(to: .float32)
+        return result
     }
 
     private func materialise(_ rows: RowBlock, _ tiled: TiledAttention, _ scratch: UnsafeMutablePointer<Float>) {

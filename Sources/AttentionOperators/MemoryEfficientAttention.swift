@@ -52,7 +52,8 @@ public struct MemoryEfficientAttention: AttentionOperator {
         let keys = (0..<problem.batch).map { keyChunk(problem, sequence: $0, context) }.max() ?? 1
         let rows =
             configuration.queryChunk
-            ?? max(8 * context.kernels.tileRows, squareRoot(problem.queryLength).roundedUp(to: context.kernels.tileRows))
+            ?? max(
+                8 * context.kernels.tileRows, squareRoot(problem.queryLength).roundedUp(to: context.kernels.tileRows))
         let sizes = TileSizes(rows: rows, keys: keys)
         return .tiled(
             problem, sizes: sizes, sharing: false, scratchFloats: scratchFloats(problem, sizes, context),

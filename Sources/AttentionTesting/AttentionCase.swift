@@ -94,7 +94,9 @@ public struct AttentionCase: Sendable, Codable, Hashable {
         try AttentionSpecification(fields: config).options
     }
 
-    /// The operands. Cost: O(their size).
+    /// The operands.
+    ///
+    /// Cost: O(their size).
     public func inputs() -> AttentionInputs {
         AttentionInputs(
             query: operand([batch, queryLength, heads, headDim], seeds.query),

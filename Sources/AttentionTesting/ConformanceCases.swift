@@ -3,7 +3,9 @@ import TensorCore
 
 /// The standard cases: shapes that tiles do not divide, every mask, every modifier, every element type.
 public enum ConformanceCases {
-    /// Every standard case. Small enough that all of them run in seconds.
+    /// Every standard case.
+    ///
+    /// Small enough that all of them run in seconds.
     public static let standard: [AttentionCase] =
         lengths + headDims + groups + masks + dense + padding + modifiers + storage
 
@@ -53,7 +55,9 @@ public enum ConformanceCases {
         [(4, 4), (4, 2), (6, 2), (8, 1), (3, 1), (12, 4), (16, 1)].flatMap { (heads, kvHeads) in
             [(33, 65), (1, 300), (70, 70)].flatMap { (queries: Int, keys: Int) in
                 [ConfigurationValue.bool(false), true].map { causal in
-                    make("heads-\(heads)-\(kvHeads)-\(queries)x\(keys)-causal-\(causal.jsonText)", queries, keys, dim: 24) {
+                    make(
+                        "heads-\(heads)-\(kvHeads)-\(queries)x\(keys)-causal-\(causal.jsonText)", queries, keys, dim: 24
+                    ) {
                         $0.heads = heads
                         $0.kvHeads = kvHeads
                         $0.batch = 2
@@ -76,7 +80,8 @@ public enum ConformanceCases {
             }
         }
         + [
-            ("prefix-lm", ["or": [["prefix": 7], "causal"]]), ("prefix", ["prefix": 11]), ("not-causal", ["not": "causal"]),
+            ("prefix-lm", ["or": [["prefix": 7], "causal"]]), ("prefix", ["prefix": 11]),
+            ("not-causal", ["not": "causal"]),
             ("holes", ["and": ["causal", ["not": ["window": [3, 3]]]]]), ("twice", ["not": ["not": "causal"]]),
             ("nothing", ["and": ["causal", ["not": "causal"]]]),
         ].flatMap { (name: String, mask: ConfigurationValue) in
@@ -99,15 +104,16 @@ public enum ConformanceCases {
                     $0.config = ["causal": .bool(causal)]
                     $0.bias = .init(shape: shape, seed: UInt64(index), amplitude: 3, dtype: dtype)
                 }
-            } + [-0.5, 0.5, 2].map { (threshold: Float) in
-                make("dense-mask-\(index)-causal-\(causal)-\(threshold)", 33, 65) {
-                    $0.batch = 2
-                    $0.heads = 4
-                    $0.kvHeads = 2
-                    $0.config = ["causal": .bool(causal)]
-                    $0.mask = .init(shape: shape, seed: UInt64(index), threshold: threshold)
-                }
             }
+                + [-0.5, 0.5, 2].map { (threshold: Float) in
+                    make("dense-mask-\(index)-causal-\(causal)-\(threshold)", 33, 65) {
+                        $0.batch = 2
+                        $0.heads = 4
+                        $0.kvHeads = 2
+                        $0.config = ["causal": .bool(causal)]
+                        $0.mask = .init(shape: shape, seed: UInt64(index), threshold: threshold)
+                    }
+                }
         }
     }
 

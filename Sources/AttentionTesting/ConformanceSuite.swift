@@ -26,7 +26,9 @@ public struct ConformanceReport: Sendable, CustomStringConvertible {
 }
 
 /// Runs an operator on every standard case: where it gives no reason it is compared with the references, else its
-/// reasons must be thrown. So no case is skipped and none passes in vain.
+/// reasons must be thrown.
+///
+/// So no case is skipped and none passes in vain.
 public enum ConformanceSuite {
     private static let references = Mutex<[AttentionCase: Tolerance]>([:])
 

@@ -39,7 +39,8 @@ extension PropertyChecks {
                 let result = try checks.forward(alone, .causal)
                 let part = AttentionOutput(
                     output: try together.output.sliced(0, index..<index + 1).sliced(1, 0..<length.0).contiguous(),
-                    logSumExp: try together.logSumExp?.sliced(0, index..<index + 1).sliced(2, 0..<length.0).contiguous())
+                    logSumExp: try together.logSumExp?.sliced(0, index..<index + 1).sliced(2, 0..<length.0).contiguous()
+                )
                 return checks.same(part, result, "sequence \(index) alone")
             }
         },

@@ -65,7 +65,8 @@ extension PropertyChecks {
             let result = try checks.forward(inputs, .causal)
             let empty = try checks.rows(result, 0..<30)
             return (empty.output.doubles().allSatisfy { $0 == 0 } ? [] : ["output is not zero"])
-                + (empty.logSumExp?.doubles().allSatisfy { $0 == -.infinity } ?? true ? [] : ["logSumExp is not -infinity"])
+                + (empty.logSumExp?.doubles().allSatisfy { $0 == -.infinity } ?? true
+                    ? [] : ["logSumExp is not -infinity"])
         },
         Law(name: "a named mask is its materialised mask") { checks in
             let masks: [AttentionMask] = [

@@ -2,7 +2,9 @@ public import AttentionCore
 public import Kernels
 import TensorCore
 
-/// Laws of attention that hold for every exact operator, whatever its algorithm. See `PropertyChecks+*.swift`.
+/// Laws of attention that hold for every exact operator, whatever its algorithm.
+///
+/// See `PropertyChecks+*.swift`.
 public struct PropertyChecks: Sendable {
     let configured: ConfiguredOperator
     let context: ComputeContext
@@ -29,15 +31,27 @@ public struct PropertyChecks: Sendable {
     /// Every law.
     public static let laws: [Law] = masking + algebra + invariance
 
-    /// Runs every law; returns what does not hold.
-    public func run() -> [String] {
-        Self.laws.flatMap { law in
+    /// What the laws found.
+    public struct Report: Sendable {
+        /// What does not hold, one line each.
+        public var failures: [String] = []
+        /// Laws whose problems the operator refuses with reasons: they say nothing about it.
+        public var inapplicable: [String] = []
+    }
+
+    /// Runs every law.
+    public func run() -> Report {
+        var report = Report()
+        for law in Self.laws {
             do {
-                return try law.check(self).map { "\(law.name): \($0)" }
+                report.failures += try law.check(self).map { "\(law.name): \($0)" }
+            } catch AttentionError.unsupported {
+                report.inapplicable.append(law.name)
             } catch {
-                return ["\(law.name): threw \(error)"]
+                report.failures.append("\(law.name): threw \(error)")
             }
         }
+        return report
     }
 
     // MARK: What the checks are made of

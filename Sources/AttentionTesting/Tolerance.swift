@@ -25,7 +25,9 @@ public struct Tolerance: Sendable {
         public var ratio: Double { limit == 0 ? (error == 0 ? 0 : .infinity) : error / limit }
     }
 
-    /// Computes both references. Cost: two materialised attentions.
+    /// Computes both references.
+    ///
+    /// Cost: two materialised attentions.
     /// - Throws: ``AttentionCore/AttentionError`` when the operands do not fit each other.
     public init(_ inputs: AttentionInputs, options: AttentionOptions) throws(AttentionError) {
         truth = try DenseReference.forward(inputs, options: options, precision: .double)

@@ -6,7 +6,8 @@ package enum BLAS {
     package protocol Scalar: BinaryFloatingPoint, Sendable {
         /// `c = alpha · op(a) · op(b) + beta · c`, row-major. `op(a)` is `[rows, inner]`, `op(b)` is `[inner, columns]`.
         static func multiply(
-            rows: Int, columns: Int, inner: Int, alpha: Self, a: UnsafePointer<Self>, aStride: Int, b: UnsafePointer<Self>,
+            rows: Int, columns: Int, inner: Int, alpha: Self, a: UnsafePointer<Self>, aStride: Int,
+            b: UnsafePointer<Self>,
             bStride: Int, transposeB: Bool, beta: Self, c: UnsafeMutablePointer<Self>, cStride: Int)
     }
 

@@ -9,11 +9,20 @@ public struct ComputeContextError: Error, Sendable, Hashable, CustomStringConver
     /// The value it has.
     public let actual: String
 
+    /// A refusal.
+    public init(variable: String, expected: String, actual: String) {
+        self.variable = variable
+        self.expected = expected
+        self.actual = actual
+    }
+
     /// For example `ZOO_ISA is 'avx9'; expected one of scalar, avx2`.
     public var description: String { "\(variable) is '\(actual)'; expected \(expected)" }
 }
 
-/// Where and how kernels run: threads and instruction set. The number of threads never changes a result's bits.
+/// Where and how kernels run: threads and instruction set.
+///
+/// The number of threads never changes a result's bits.
 public struct ComputeContext: Sendable {
     /// Threads that ``parallel(_:_:)`` spreads work over.
     public let threads: Int
@@ -63,7 +72,9 @@ public struct ComputeContext: Sendable {
         return table
     }
 
-    /// Runs `body(index, worker)` for every index, and returns when all are done. `worker` is below ``threads``.
+    /// Runs `body(index, worker)` for every index, and returns when all are done.
+    ///
+    /// `worker` is below ``threads``.
     public func parallel(_ count: Int, _ body: @Sendable (_ index: Int, _ worker: Int) -> Void) {
         ThreadPool.shared.forEach(count, threads: threads, body)
     }

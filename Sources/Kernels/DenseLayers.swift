@@ -27,7 +27,9 @@ public enum Activation: String, Sendable, Hashable, Codable, CaseIterable {
 /// A row of a result depends on that row of the input alone and is computed in one order, so its bits do not change with
 /// the rows beside it or with the number of threads. That is why products run here and not through BLAS.
 public enum DenseLayers {
-    /// `x · Wᵀ + bias`: x `[rows, inputs]`, result `[rows, outputs]`. Cost: 2 · rows · inputs · outputs operations.
+    /// `x · Wᵀ + bias`: x `[rows, inputs]`, result `[rows, outputs]`.
+    ///
+    /// Cost: 2 · rows · inputs · outputs operations.
     /// - Throws: ``TensorCore/TensorError`` when shapes or element types do not fit.
     public static func linear(
         _ x: Tensor, _ weight: PackedMatrix, bias: Tensor? = nil, context: ComputeContext
@@ -49,7 +51,10 @@ public enum DenseLayers {
         return result
     }
 
-    /// Layer normalisation of each row: `(x - mean) / sqrt(variance + epsilon) · gain + bias`.
+    /// Layer normalisation of each row.
+    ///
+    /// `(x - mean) / sqrt(variance + epsilon) · gain + bias`, sums in Double.
+    ///
     /// - Throws: ``TensorCore/TensorError`` when shapes or element types do not fit.
     public static func layerNorm(
         _ x: Tensor, gain: Tensor, bias: Tensor?, epsilon: Float, context: ComputeContext

@@ -1,6 +1,8 @@
 import CKernels
 
-/// What is applied to scores between the two products, one entry for each row. See `struct zoo_score_modifiers`.
+/// What is applied to scores between the two products, one entry for each row.
+///
+/// See `struct zoo_score_modifiers`.
 ///
 /// Scores are in the base-2 logarithm: ``softcap`` and ``slopes`` carry a factor log2(e); the bias does not.
 package struct ScoreModifiers {
@@ -193,7 +195,13 @@ extension KernelTable {
     }
 
     /// Converts a run of elements to Float.
-    package func toFloat(_ target: UnsafeMutablePointer<Float>, from source: UnsafeRawPointer, code: Int32, count: Int) {
+    package func toFloat(_ target: UnsafeMutablePointer<Float>, from source: UnsafeRawPointer, code: Int32, count: Int)
+    {
         c.pointee.to_float(target, source, code, Int64(count))
+    }
+
+    /// 2 to the power of each number.
+    package func exp2(_ target: UnsafeMutablePointer<Float>, _ source: UnsafePointer<Float>, count: Int) {
+        c.pointee.exp2(target, source, Int64(count))
     }
 }

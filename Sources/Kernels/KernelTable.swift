@@ -1,7 +1,9 @@
 package import CKernels
 package import TensorCore
 
-/// The microkernels of one instruction set. See `Sources/CKernels/include/zoo_kernels.h` for each function.
+/// The microkernels of one instruction set.
+///
+/// See `Sources/CKernels/include/zoo_kernels.h` for each function.
 package struct KernelTable: @unchecked Sendable {
     /// A table of constants that lives as long as the process.
     package let c: UnsafePointer<zoo_kernel_table>

@@ -4,7 +4,9 @@ import Synchronization
 
 /// What this machine can do at best, measured now: machines drift, so fractions are of a peak from the same run.
 public enum MachinePeak {
-    /// Billions of Float operations a second: independent multiply-adds on registers, on every thread. Takes 50 ms.
+    /// Billions of Float operations a second: independent multiply-adds on registers, on every thread.
+    ///
+    /// Takes 50 ms.
     public static func fmaGFLOPS(_ context: ComputeContext) -> Double {
         let kernel = context.kernels.c.pointee.peak_fma
         var rounds: Int64 = 100_000
@@ -26,7 +28,9 @@ public enum MachinePeak {
         return best
     }
 
-    /// Billions of bytes a second: every thread reads memory far larger than the caches, in order. Takes 100 ms.
+    /// Billions of bytes a second: every thread reads memory far larger than the caches, in order.
+    ///
+    /// Takes 100 ms.
     public static func readGBPerSecond(_ context: ComputeContext) -> Double {
         let kernel = context.kernels.c.pointee.peak_read
         let count = max(64 << 20, CPUFacts.current.l3Bytes * 2) / 4

@@ -11,7 +11,9 @@ public struct PackedMatrix: Sendable {
     let panels: Tensor
     let panelWidth: Int
 
-    /// Packs a weight `[outputs, inputs]`, F32, F16 or BF16. Cost: O(outputs · inputs).
+    /// Packs a weight `[outputs, inputs]`, F32, F16 or BF16.
+    ///
+    /// Cost: O(outputs · inputs).
     /// - Throws: ``TensorCore/TensorError`` for another rank or element type.
     public init(_ weight: Tensor, context: ComputeContext) throws(TensorError) {
         guard weight.shape.rank == 2 else {
@@ -45,7 +47,9 @@ public struct PackedMatrix: Sendable {
     }
 }
 
-/// A pointer that tasks of one loop share. Each task writes cells of its own.
+/// A pointer that tasks of one loop share.
+///
+/// Each task writes cells of its own.
 package struct SendablePointer<Pointee>: @unchecked Sendable {
     /// The address.
     package let base: Pointee

@@ -7,7 +7,9 @@ import Synchronization
     import Darwin
 #endif
 
-/// Threads that wait for loops to share. One pool serves the process.
+/// Threads that wait for loops to share.
+///
+/// One pool serves the process.
 ///
 /// Indices are handed out one by one, so uneven tasks balance; nothing a caller computes may depend on which thread
 /// took an index. Waiting threads spin for a moment, since an operating-system wake-up costs fifty microseconds, then
@@ -46,7 +48,9 @@ package final class ThreadPool: @unchecked Sendable {
     }
 
     /// Runs `body(index, worker)` for every index in `0..<count` on up to `threads` threads, and returns when all are
-    /// done. `worker` is below `threads`, and no two calls with the same worker overlap.
+    /// done.
+    ///
+    /// `worker` is below `threads`, and no two calls with the same worker overlap.
     package func forEach(_ count: Int, threads: Int, _ body: @Sendable (_ index: Int, _ worker: Int) -> Void) {
         let wanted = min(threads, count, Self.helperMask)
         guard wanted > 1, busy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
@@ -95,7 +99,8 @@ package final class ThreadPool: @unchecked Sendable {
     private func startHelpers(_ wanted: Int) -> Int {
         while helperCount < wanted {
             let worker = helperCount + 1
-            let start = Unmanaged.passRetained(Helper(pool: self, worker: worker, seen: announcement.load(ordering: .relaxed)))
+            let start = Unmanaged.passRetained(
+                Helper(pool: self, worker: worker, seen: announcement.load(ordering: .relaxed)))
             #if canImport(Darwin)
                 var thread: pthread_t?
                 let status = pthread_create(&thread, nil, runHelper, start.toOpaque())

@@ -30,7 +30,8 @@ package struct Workspace: @unchecked Sendable {
 
     /// Gives a workspace back.
     package static func giveBack(_ workspace: Workspace) {
-        let keep = workspace.floats <= keptFloats
+        let keep =
+            workspace.floats <= keptFloats
             && kept.withLock { kept in
                 if kept.count >= 8 { return false }
                 kept.append(workspace)

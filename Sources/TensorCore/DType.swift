@@ -1,4 +1,6 @@
-/// The element type of a tensor. Raw values are the names safetensors files use.
+/// The element type of a tensor.
+///
+/// Raw values are the names safetensors files use.
 public enum DType: String, Sendable, Hashable, Codable, CaseIterable {
     /// IEEE 754 binary64.
     case float64 = "F64"

@@ -1,4 +1,6 @@
-/// What is wrong with a safetensors file. Each case names the place and the numbers.
+/// What is wrong with a safetensors file.
+///
+/// Each case names the place and the numbers.
 public enum SafetensorsError: Error, Sendable, Hashable {
     /// The file cannot be opened, mapped or written.
     case unreadable(path: String, reason: String)

@@ -5,7 +5,9 @@
 #endif
 
 extension SafetensorsFile {
-    /// The bytes of a file with the given tensors. Wider element types come first, so that every tensor is aligned.
+    /// The bytes of a file with the given tensors.
+    ///
+    /// Wider element types come first, so that every tensor is aligned.
     /// - Throws: ``SafetensorsError/duplicateName(_:)``.
     public static func bytes(
         _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:]

@@ -18,7 +18,9 @@ public struct SafetensorsFile: Sendable {
     public let names: [String]
     private let tensors: [String: Tensor]
 
-    /// Opens a file, memory-mapped: a tensor's pages are read when they are used. Cost: O(header).
+    /// Opens a file, memory-mapped: a tensor's pages are read when they are used.
+    ///
+    /// Cost: O(header).
     /// - Throws: ``SafetensorsError``.
     public init(path: String) throws(SafetensorsError) {
         let storage = try Self.map(path)
@@ -96,7 +98,9 @@ public struct SafetensorsFile: Sendable {
         return tensor
     }
 
-    /// The tensor of a name: a view of the mapped file. Cost: O(1).
+    /// The tensor of a name: a view of the mapped file.
+    ///
+    /// Cost: O(1).
     /// - Throws: ``SafetensorsError/unknownTensor(name:known:)``.
     public func tensor(named name: String) throws(SafetensorsError) -> Tensor {
         guard let tensor = tensors[name] else { throw .unknownTensor(name: name, known: names) }

@@ -1,5 +1,7 @@
 extension Tensor {
-    /// The same numbers in another element type, dense. Cost: O(count); nothing is copied when the type is the same.
+    /// The same numbers in another element type, dense.
+    ///
+    /// Cost: O(count); nothing is copied when the type is the same.
     ///
     /// Floating-point results are rounded to nearest, ties to even; integers are truncated towards zero and saturate,
     /// NaN becomes 0; Bool is 0 or 1, and any other number but 0 is true.
@@ -20,7 +22,9 @@ extension Tensor {
         return result
     }
 
-    /// The elements in row-major order as Float. Cost: O(count).
+    /// The elements in row-major order as Float.
+    ///
+    /// Cost: O(count).
     public func floats() -> [Float] {
         let dense = converted(to: .float32)
         return withExtendedLifetime(dense) {
@@ -28,7 +32,9 @@ extension Tensor {
         }
     }
 
-    /// The elements in row-major order as Double. Cost: O(count).
+    /// The elements in row-major order as Double.
+    ///
+    /// Cost: O(count).
     public func doubles() -> [Double] {
         let dense = converted(to: .float64)
         return withExtendedLifetime(dense) {
@@ -36,17 +42,22 @@ extension Tensor {
         }
     }
 
-    /// The elements of an integer tensor in row-major order. Cost: O(count).
+    /// The elements of an integer tensor in row-major order.
+    ///
+    /// Cost: O(count).
     /// - Throws: ``TensorError/dtypeMismatch(expected:actual:)`` for floating-point elements.
     public func integers() throws(TensorError) -> [Int] {
         guard !dtype.isFloatingPoint else { throw .dtypeMismatch(expected: .int64, actual: dtype) }
         let dense = converted(to: .int64)
         return withExtendedLifetime(dense) {
-            UnsafeBufferPointer(start: dense.baseAddress.assumingMemoryBound(to: Int64.self), count: count).map(Int.init)
+            UnsafeBufferPointer(start: dense.baseAddress.assumingMemoryBound(to: Int64.self), count: count).map(
+                Int.init)
         }
     }
 
-    /// Whether shape, element type and every bit are the same. Cost: O(count).
+    /// Whether shape, element type and every bit are the same.
+    ///
+    /// Cost: O(count).
     public func bitwiseEquals(_ other: Tensor) -> Bool {
         guard dtype == other.dtype, shape == other.shape else { return false }
         let left = contiguous()
@@ -57,8 +68,10 @@ extension Tensor {
         }
     }
 
-    /// The largest absolute difference; cells that are equal (infinities) or both NaN count as 0, and a NaN in one alone
-    /// as infinity. Cost: O(count).
+    /// The largest absolute difference; cells that are equal (infinities) or both NaN count as 0, and a NaN in one
+    /// alone as infinity.
+    ///
+    /// Cost: O(count).
     /// - Throws: ``TensorError/shapeMismatch(from:to:)``.
     public func maxAbsoluteDifference(_ other: Tensor) throws(TensorError) -> Double {
         guard shape == other.shape else { throw .shapeMismatch(from: shape, to: other.shape) }
@@ -118,7 +131,8 @@ extension DType {
         case .float64: base.storeBytes(of: value, toByteOffset: index * 8, as: Double.self)
         case .float32: base.storeBytes(of: Float(value), toByteOffset: index * 4, as: Float.self)
         case .float16:
-            base.storeBytes(of: HalfPrecision.bits(HalfPrecision.oddFloat(value)), toByteOffset: index * 2, as: UInt16.self)
+            base.storeBytes(
+                of: HalfPrecision.bits(HalfPrecision.oddFloat(value)), toByteOffset: index * 2, as: UInt16.self)
         case .bfloat16:
             base.storeBytes(
                 of: HalfPrecision.bfloatBits(HalfPrecision.oddFloat(value)), toByteOffset: index * 2, as: UInt16.self)

@@ -1,5 +1,7 @@
 extension Tensor {
-    /// The same numbers with dimensions in another order. Cost: O(rank); nothing is copied.
+    /// The same numbers with dimensions in another order.
+    ///
+    /// Cost: O(rank); nothing is copied.
     /// - Throws: ``TensorError/notAPermutation(axes:rank:)``.
     public func permuted(_ axes: [Int]) throws(TensorError) -> Tensor {
         guard axes.sorted() == Array(0..<shape.rank) else { throw .notAPermutation(axes: axes, rank: shape.rank) }
@@ -8,7 +10,9 @@ extension Tensor {
             offset: offset, storage: storage)
     }
 
-    /// Part of one dimension. Cost: O(rank); nothing is copied.
+    /// Part of one dimension.
+    ///
+    /// Cost: O(rank); nothing is copied.
     /// - Throws: ``TensorError`` when the axis or the range does not exist.
     public func sliced(_ axis: Int, _ range: Range<Int>) throws(TensorError) -> Tensor {
         guard shape.dimensions.indices.contains(axis) else { throw .axisOutOfRange(axis: axis, rank: shape.rank) }
@@ -22,7 +26,9 @@ extension Tensor {
             offset: offset + range.lowerBound * strides[axis], storage: storage)
     }
 
-    /// The same elements under another shape. Copies only when the tensor is not contiguous.
+    /// The same elements under another shape.
+    ///
+    /// Copies only when the tensor is not contiguous.
     /// - Throws: ``TensorError/shapeMismatch(from:to:)`` when the counts differ.
     public func reshaped(_ newShape: Shape) throws(TensorError) -> Tensor {
         guard newShape.count == count else { throw .shapeMismatch(from: shape, to: newShape) }
@@ -32,7 +38,9 @@ extension Tensor {
             storage: dense.storage)
     }
 
-    /// A view that repeats dimensions of extent 1, aligned at the last dimension as in NumPy. Nothing is copied.
+    /// A view that repeats dimensions of extent 1, aligned at the last dimension as in NumPy.
+    ///
+    /// Nothing is copied.
     /// - Throws: ``TensorError/shapeMismatch(from:to:)`` when an extent is neither equal nor 1.
     public func broadcast(to newShape: Shape) throws(TensorError) -> Tensor {
         let missing = newShape.rank - shape.rank
@@ -48,10 +56,14 @@ extension Tensor {
         return Tensor(dtype: dtype, shape: newShape, strides: newStrides, offset: offset, storage: storage)
     }
 
-    /// The tensor itself when dense, else a dense copy. Cost: O(count) for a copy.
+    /// The tensor itself when dense, else a dense copy.
+    ///
+    /// Cost: O(count) for a copy.
     public func contiguous() -> Tensor { isContiguous ? self : copied() }
 
-    /// A dense copy with storage of its own. Cost: O(count).
+    /// A dense copy with storage of its own.
+    ///
+    /// Cost: O(count).
     public func copied() -> Tensor {
         let result = Tensor(zeros: shape, dtype: dtype)
         let width = dtype.byteWidth

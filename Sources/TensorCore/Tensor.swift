@@ -1,4 +1,6 @@
-/// A strided view of numbers in memory. A value: copies share storage until one of them is written.
+/// A strided view of numbers in memory.
+///
+/// A value: copies share storage until one of them is written.
 ///
 /// Strides count elements and may be zero (a broadcast) or out of order (a transpose).
 public struct Tensor: Sendable {
@@ -12,14 +14,18 @@ public struct Tensor: Sendable {
     public let offset: Int
     package private(set) var storage: Storage
 
-    /// A dense tensor of zeros. Cost: O(1) until touched.
+    /// A dense tensor of zeros.
+    ///
+    /// Cost: O(1) until touched.
     public init(zeros shape: Shape, dtype: DType = .float32) {
         self.init(
             dtype: dtype, shape: shape, strides: shape.rowMajorStrides, offset: 0,
             storage: Storage(byteCount: shape.count * dtype.byteWidth))
     }
 
-    /// A dense tensor of the given elements in row-major order. Cost: O(count).
+    /// A dense tensor of the given elements in row-major order.
+    ///
+    /// Cost: O(count).
     /// - Throws: ``TensorError/countMismatch(shape:expected:actual:)`` when the number of elements is not the shape's.
     public init<Element: TensorElement>(_ elements: [Element], shape: Shape) throws(TensorError) {
         guard elements.count == shape.count else {
@@ -50,7 +56,9 @@ public struct Tensor: Sendable {
         return zip(shape.dimensions, zip(strides, dense)).allSatisfy { $0 == 1 || $1.0 == $1.1 }
     }
 
-    /// The address of the first element. Valid while this value is alive (`withExtendedLifetime`).
+    /// The address of the first element.
+    ///
+    /// Valid while this value is alive (`withExtendedLifetime`).
     package var baseAddress: UnsafeRawPointer {
         UnsafeRawPointer(storage.base) + offset * dtype.byteWidth
     }

@@ -77,7 +77,9 @@ import Testing
             case 5:
                 // A digit of a shape or an offset becomes another.
                 let digits = (8..<headerEnd).filter { (0x30...0x39).contains(bytes[$0]) }
-                if let place = digits.randomElement(using: &random) { bytes[place] = UInt8.random(in: 0x30...0x39, using: &random) }
+                if let place = digits.randomElement(using: &random) {
+                    bytes[place] = UInt8.random(in: 0x30...0x39, using: &random)
+                }
             case 6: bytes[Int.random(in: 0..<8, using: &random)] = UInt8.random(in: 0...255, using: &random)
             case 7:
                 let end = min(bytes.count, inHeader + Int.random(in: 1...40, using: &random))

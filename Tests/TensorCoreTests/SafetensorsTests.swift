@@ -49,39 +49,75 @@ import Testing
     }
 
     static let hostile: [(header: String, data: Int, error: SafetensorsError)] = [
-        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#,
-            12, .overlapOrHole(tensor: "b", expectedBegin: 8, actualBegin: 4)),
-        (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, 8,
-            .overlapOrHole(tensor: "a", expectedBegin: 0, actualBegin: 4)),
-        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 7,
-            .offsetsOutOfRange(tensor: "a", begin: 0, end: 8, dataBytes: 7)),
-        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#, 8,
-            .offsetsOutOfRange(tensor: "a", begin: 8, end: 0, dataBytes: 8)),
-        (#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#, 8,
-            .sizeMismatch(tensor: "a", expected: 12, actual: 8)),
-        (#"{"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}"#, 8,
-            .unknownDType(tensor: "a", dtype: "F8_E4M3")),
-        (#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,8]}}"#, 8,
-            .malformedHeader(reason: "expected a whole number from 0 up", byte: 29)),
-        (#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#, 8, .shapeOverflow(tensor: "a")),
-        (#"{"a":{"dtype":"F32","shape":[0,9223372036854775807,9],"data_offsets":[0,0]}}"#, 0, .shapeOverflow(tensor: "a")),
-        (#"{"a":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,8]}}"#, 8,
-            .malformedHeader(reason: "a number is too large", byte: 47)),
-        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8,
-            .duplicateName("a")),
+        (
+            #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#,
+            12, .overlapOrHole(tensor: "b", expectedBegin: 8, actualBegin: 4)
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, 8,
+            .overlapOrHole(tensor: "a", expectedBegin: 0, actualBegin: 4)
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 7,
+            .offsetsOutOfRange(tensor: "a", begin: 0, end: 8, dataBytes: 7)
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#, 8,
+            .offsetsOutOfRange(tensor: "a", begin: 8, end: 0, dataBytes: 8)
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#, 8,
+            .sizeMismatch(tensor: "a", expected: 12, actual: 8)
+        ),
+        (
+            #"{"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}"#, 8,
+            .unknownDType(tensor: "a", dtype: "F8_E4M3")
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,8]}}"#, 8,
+            .malformedHeader(reason: "expected a whole number from 0 up", byte: 29)
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#, 8,
+            .shapeOverflow(tensor: "a")
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[0,9223372036854775807,9],"data_offsets":[0,0]}}"#, 0,
+            .shapeOverflow(tensor: "a")
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,8]}}"#, 8,
+            .malformedHeader(reason: "a number is too large", byte: 47)
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
+            8,
+            .duplicateName("a")
+        ),
         (#"{"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8, .duplicateName("a.dtype")),
-        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#, 8, .malformedHeader(reason: "expected '}'", byte: 53)),
-        (#"{"a":{"dtype":"F32","shape":[2]}}"#, 0,
-            .invalidField(tensor: "a", field: "data_offsets", expected: "[begin, end]")),
-        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}}"#, 0,
-            .invalidField(tensor: "a", field: "data_offsets", expected: "[begin, end]")),
-        (#"{"a":{"dtype":"F32","shape":[2],"colour":[0]}}"#, 0,
-            .invalidField(tensor: "a", field: "colour", expected: "absent")),
+        (
+            #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#, 8,
+            .malformedHeader(reason: "expected '}'", byte: 53)
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[2]}}"#, 0,
+            .invalidField(tensor: "a", field: "data_offsets", expected: "[begin, end]")
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}}"#, 0,
+            .invalidField(tensor: "a", field: "data_offsets", expected: "[begin, end]")
+        ),
+        (
+            #"{"a":{"dtype":"F32","shape":[2],"colour":[0]}}"#, 0,
+            .invalidField(tensor: "a", field: "colour", expected: "absent")
+        ),
         (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, 6, .trailingBytes(count: 2)),
         ("[]", 0, .malformedHeader(reason: "expected '{'", byte: 0)),
         (#"{"a\ud800":1}"#, 0, .malformedHeader(reason: "a surrogate stands alone", byte: 9)),
-        (#"{"a":{"dtype":"F32","shape":[[[[[[[["# + String(repeating: "[", count: 100_000), 0,
-            .malformedHeader(reason: "expected a whole number from 0 up", byte: 29)),
+        (
+            #"{"a":{"dtype":"F32","shape":[[[[[[[["# + String(repeating: "[", count: 100_000), 0,
+            .malformedHeader(reason: "expected a whole number from 0 up", byte: 29)
+        ),
     ]
 
     @Test(arguments: hostile.indices)
@@ -101,7 +137,8 @@ import Testing
     }
 
     @Test func misalignedTensorsAreReadSafely() throws {
-        let header = #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}}"#
+        let header =
+            #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}}"#
         var bytes = Self.file(header, data: 1)
         bytes += withUnsafeBytes(of: Float(2.5)) { Array($0) }
         #expect(try SafetensorsFile(bytes: bytes).tensor(named: "b").floats() == [2.5])

@@ -5,8 +5,10 @@ import Kernels
 struct TileSizes: Sendable, Hashable {
     /// Rows of one task, a multiple of the register tile.
     var rows: Int
-    /// Keys of one step, a multiple of the panel width. Results' last bits depend on it, so it comes from the head
-    /// dimensions and the machine alone, never from lengths, batch or threads.
+    /// Keys of one step, a multiple of the panel width.
+    ///
+    /// Results' last bits depend on it, so it comes from the head dimensions and the machine alone, never from lengths,
+    /// batch or threads.
     var keys: Int
 
     /// The most keys the kernels take at once.
@@ -27,7 +29,9 @@ struct TileSizes: Sendable, Hashable {
             keys: min(maximumKeys, max(64, keys)))
     }
 
-    /// Fewer rows for each task, so that every thread gets several and none waits long for the last. Never changes bits.
+    /// Fewer rows for each task, so that every thread gets several and none waits long for the last.
+    ///
+    /// Never changes bits.
     func balanced(totalRows: Int, context: ComputeContext) -> TileSizes {
         let share = totalRows / (4 * context.threads)
         var result = self
