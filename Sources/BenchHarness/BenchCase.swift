@@ -28,7 +28,9 @@ public struct BenchCase: Sendable, Hashable {
         self.source = .random(seed: seed)
     }
 
-    /// A case with the operands of a file, whose shapes make the problem. Cost: O(header of the file).
+    /// A case with the operands of a file, whose shapes make the problem.
+    ///
+    /// Cost: O(header of the file).
     /// - Throws: ``BenchError`` when the file has no usable `query`, `key` and `value`.
     public init(name: String, preset: String, path: String, options: AttentionOptions = .init()) throws(BenchError) {
         self.name = name
@@ -42,7 +44,9 @@ public struct BenchCase: Sendable, Hashable {
         }
     }
 
-    /// The operands. Cost: O(their count) for random ones.
+    /// The operands.
+    ///
+    /// Cost: O(their count) for random ones.
     /// - Throws: ``BenchError/unreadable(path:reason:)``.
     public func inputs() throws(BenchError) -> AttentionInputs {
         switch source {

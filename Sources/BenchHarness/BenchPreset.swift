@@ -66,7 +66,9 @@ public struct BenchPreset: Sendable, Hashable {
         public init() {}
     }
 
-    /// The cases. The file of the `minilm` preset is the caller's: it is a resource of the command.
+    /// The cases.
+    ///
+    /// The file of the `minilm` preset is the caller's: it is a resource of the command.
     /// - Throws: ``BenchError`` when that file cannot be used.
     public func cases(minilmPath: String, overrides: Overrides = .init()) throws(BenchError) -> [BenchCase] {
         let factory = CaseFactory(preset: name, overrides: overrides)

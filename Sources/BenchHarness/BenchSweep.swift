@@ -28,7 +28,9 @@ public struct BenchSweep: Sendable {
         self.seconds = seconds
     }
 
-    /// Runs all; a line for each operator of each case, able or not. Cost: about ``seconds``.
+    /// Runs all; a line for each operator of each case, able or not.
+    ///
+    /// Cost: about ``seconds``.
     /// - Throws: ``BenchError`` when operands cannot be had or an operator breaks its word.
     public func run(_ report: (Event) -> Void = { _ in }) throws(BenchError) -> [ResultLine] {
         let start = AlternatingTimer.now()

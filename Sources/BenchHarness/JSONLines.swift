@@ -9,7 +9,9 @@ public enum JSONLines {
         return text
     }
 
-    /// One value as a line. Infinity and NaN, which JSON lacks, become strings.
+    /// One value as a line.
+    ///
+    /// Infinity and NaN, which JSON lacks, become strings.
     public static func line(_ value: some Encodable) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

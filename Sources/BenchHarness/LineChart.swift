@@ -1,6 +1,6 @@
 import Foundation
 
-/// A drawing of lines over lengths: lengths by powers of two; values by powers of ten, or from 0 to 100 %.
+/// A drawing of lines over lengths: lengths by powers of two; values by powers of ten, or as parts of a whole.
 struct LineChart {
     /// One operator's line.
     struct Series {
@@ -36,7 +36,9 @@ struct LineChart {
         let vertical = verticalAxis()
         var body = grid(vertical) + bottomAxis(lengths, horizontal)
         for line in series.sorted(by: { $0.index > $1.index }) {
-            let places = line.points.map { (horizontal.place(log2(Double($0.length))), vertical.place(mapped($0.value))) }
+            let places = line.points.map {
+                (horizontal.place(log2(Double($0.length))), vertical.place(mapped($0.value)))
+            }
             let path = places.map { "\(Markup.number($0.0)),\(Markup.number($0.1))" }.joined(separator: " ")
             body += Markup.element("polyline", ["points": path, "class": "line s\(line.index % Palette.count)"])
             for (place, point) in zip(places, line.points) {
@@ -55,7 +57,8 @@ struct LineChart {
         case .seconds:
             let low = ((values.min() ?? -3) - 0.1).rounded(.down)
             return Axis(
-                low: low, high: max(low + 1, ((values.max() ?? 0) + 0.1).rounded(.up)), start: height - bottom, end: top)
+                low: low, high: max(low + 1, ((values.max() ?? 0) + 0.1).rounded(.up)), start: height - bottom, end: top
+            )
         case .fraction:
             // Above 100 % something is wrong with the peak: show it rather than clip it.
             return Axis(low: 0, high: max(1, (values.max() ?? 1) * 1.05), start: height - bottom, end: top)

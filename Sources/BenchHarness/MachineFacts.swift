@@ -1,5 +1,5 @@
-public import Kernels
 import Foundation
+public import Kernels
 
 /// What a measurement was made on: without it a number means nothing.
 public struct MachineFacts: Sendable, Hashable, Codable {

@@ -1,6 +1,8 @@
 import Foundation
 
-/// Pieces of HTML and SVG. Everything is well-formed XML, so that a test can parse it.
+/// Pieces of HTML and SVG.
+///
+/// Everything is well-formed XML, so that a test can parse it.
 enum Markup {
     /// Text with the characters that markup reserves replaced.
     static func escape(_ text: String) -> String {
@@ -9,7 +11,9 @@ enum Markup {
     }
 
     /// An element with its attributes in order.
-    static func element(_ name: String, _ attributes: KeyValuePairs<String, String> = [:], _ content: String = "") -> String {
+    static func element(_ name: String, _ attributes: KeyValuePairs<String, String> = [:], _ content: String = "")
+        -> String
+    {
         let pairs = attributes.map { " \($0)=\"\(escape($1))\"" }.joined()
         return content.isEmpty ? "<\(name)\(pairs)/>" : "<\(name)\(pairs)>\(content)</\(name)>"
     }

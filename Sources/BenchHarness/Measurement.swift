@@ -13,7 +13,9 @@ public struct Measurement: Sendable, Hashable, Codable {
     /// Calls in each sample; short calls are timed together, because clocks cost too.
     public let callsPerSample: Int
 
-    /// Statistics of seconds per call. Cost: O(n log n).
+    /// Statistics of seconds per call.
+    ///
+    /// Cost: O(n log n).
     /// - Returns: `nil` when there are no samples.
     public init?(samples: [Double], callsPerSample: Int = 1) {
         guard !samples.isEmpty else { return nil }

@@ -52,7 +52,9 @@ public struct ReferenceCheck: Sendable {
         let plain: AttentionOutput
     }
 
-    /// Computes both references. Cost: two materialised attentions of what is compared.
+    /// Computes both references.
+    ///
+    /// Cost: two materialised attentions of what is compared.
     /// - Parameter reference: the computation to compare with; the definition of exact attention by default.
     /// - Throws: ``AttentionCore/AttentionError`` when operands do not fit each other, or the reference lacks an option.
     public init(
@@ -86,7 +88,8 @@ public struct ReferenceCheck: Sendable {
         var logSumExp = Extremes()
         for part in parts {
             do throws(TensorError) {
-                try output.include(part.cut(result.output, rowAxis: 1, headAxis: 2), part.truth.output, part.plain.output)
+                try output.include(
+                    part.cut(result.output, rowAxis: 1, headAxis: 2), part.truth.output, part.plain.output)
                 if let ours = result.logSumExp, let truth = part.truth.logSumExp, let plain = part.plain.logSumExp {
                     try logSumExp.include(part.cut(ours, rowAxis: 2, headAxis: 1), truth, plain)
                 }

@@ -1,8 +1,10 @@
 public import AttentionCore
-public import TensorCore
 import Foundation
+public import TensorCore
 
-/// One operator on one case: what came out, or why it could not run. One line of a JSON lines file.
+/// One operator on one case: what came out, or why it could not run.
+///
+/// One line of a JSON lines file.
 public struct ResultLine: Sendable, Hashable, Codable {
     /// The operator's id.
     public var `operator`: String

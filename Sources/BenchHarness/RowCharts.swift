@@ -35,7 +35,10 @@ struct BarChart {
             let extent = max(1.5, axis.place(bar.part) - left)
             let box = Markup.element(
                 "rect",
-                ["x": Markup.number(left), "y": Markup.number(y), "width": Markup.number(extent), "height": "18", "rx": "2"],
+                [
+                    "x": Markup.number(left), "y": Markup.number(y), "width": Markup.number(extent), "height": "18",
+                    "rx": "2",
+                ],
                 Markup.hover(bar.title))
             body += Markup.element("g", ["class": "bar s\(bar.index % Palette.count)"], box)
             body += Markup.text(bar.label, x: max(left + extent, left) + 8, y: y + 13, kind: "value")
@@ -65,10 +68,13 @@ struct ErrorChart {
 
     /// The drawing as SVG.
     func render() -> String {
-        let values = rows.flatMap { row in [row.limit, row.floatError] + row.marks.map(\.error) }.filter { $0 > 0 && $0.isFinite }
+        let values = rows.flatMap { row in [row.limit, row.floatError] + row.marks.map(\.error) }.filter {
+            $0 > 0 && $0.isFinite
+        }
         guard let smallest = values.min(), let largest = values.max() else { return "" }
         let low = (log10(smallest) - 0.1).rounded(.down)
-        let axis = Axis(low: low, high: max(low + 1, (log10(largest) + 0.1).rounded(.up)), start: left, end: width - right)
+        let axis = Axis(
+            low: low, high: max(low + 1, (log10(largest) + 0.1).rounded(.up)), start: left, end: width - right)
         let height = top + Double(rows.count) * step + 30
         var body = ""
         for exponent in stride(from: axis.low, through: axis.high, by: 1) {
@@ -84,22 +90,29 @@ struct ErrorChart {
 
     private func render(_ row: Row, at y: Double, _ axis: Axis) -> String {
         // An error of nothing stands at the left edge: a logarithm has no place for it.
-        func place(_ value: Double) -> Double {
+        func horizontal(_ value: Double) -> Double {
             value.isFinite ? min(max(axis.place(log10(max(value, 1e-300))), left), width - right) : width - right
         }
         var body = Markup.line(left, y, width - right, y, kind: "grid")
         body += Markup.text(row.name, x: left - 10, y: y + 4, anchor: "end", kind: "name")
-        let limit = place(row.limit)
+        let limit = horizontal(row.limit)
         body += Markup.element(
             "rect",
-            ["x": Markup.number(limit - 1.5), "y": Markup.number(y - 8), "width": "3", "height": "16", "class": "limit"],
+            [
+                "x": Markup.number(limit - 1.5), "y": Markup.number(y - 8), "width": "3", "height": "16",
+                "class": "limit",
+            ],
             Markup.hover("\(row.name): limit \(Quantity.error(row.limit))"))
-        let float = place(row.floatError)
+        let float = horizontal(row.floatError)
         body += Markup.element(
             "rect",
             ["x": Markup.number(float - 1), "y": Markup.number(y - 6), "width": "2", "height": "12", "class": "float"],
             Markup.hover("\(row.name): Float reference \(Quantity.error(row.floatError))"))
-        for mark in row.marks { body += Markup.mark(mark.index, x: place(mark.error), y: y, title: mark.title) }
+        // Operators often err alike: one below the other they all stay visible.
+        let spread = min(3.2, (step - 10) / Double(max(1, row.marks.count - 1)))
+        for (place, mark) in zip(row.marks.indices.map { Double($0) - Double(row.marks.count - 1) / 2 }, row.marks) {
+            body += Markup.mark(mark.index, x: horizontal(mark.error), y: y + place * spread, title: mark.title)
+        }
         return body
     }
 }

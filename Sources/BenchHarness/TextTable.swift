@@ -46,12 +46,16 @@ public struct TextTable: Sendable {
     }
 
     /// Adds a row of a few cells and a text that spans the other columns.
-    public mutating func addNote(_ leading: [String], _ text: String) { rows.append(.note(leading: leading, text: text)) }
+    public mutating func addNote(_ leading: [String], _ text: String) {
+        rows.append(.note(leading: leading, text: text))
+    }
 
     /// Adds an empty line.
     public mutating func addBlank() { rows.append(.blank) }
 
-    /// The table as lines. Cost: O(cells).
+    /// The table as lines.
+    ///
+    /// Cost: O(cells).
     /// - Parameter width: the terminal's; `nil` sets no limit.
     public func render(width: Int? = nil) -> String {
         var shown = Array(columns.indices)

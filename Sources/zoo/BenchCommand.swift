@@ -65,7 +65,8 @@ struct BenchCommand: ParsableCommand {
 
     func validate() throws {
         let numbers = [("--heads", heads ?? 1), ("--kv-heads", kvHeads ?? 1)]
-        let lists = (lengths?.values ?? []).map { ("--lengths", $0) } + (headDims?.values ?? []).map { ("--head-dims", $0) }
+        let lists =
+            (lengths?.values ?? []).map { ("--lengths", $0) } + (headDims?.values ?? []).map { ("--head-dims", $0) }
         for (name, value) in numbers + lists where value < 1 {
             throw ValidationError("\(name) is \(value); expected numbers from 1 up.")
         }
@@ -135,7 +136,8 @@ struct BenchCommand: ParsableCommand {
         }
         for benchCase in cases where benchCase.problem.heads % benchCase.problem.kvHeads != 0 {
             throw CommandFailure(
-                .usage, "--kv-heads is \(benchCase.problem.kvHeads), which does not divide \(benchCase.problem.heads) heads")
+                .usage,
+                "--kv-heads is \(benchCase.problem.kvHeads), which does not divide \(benchCase.problem.heads) heads")
         }
         return cases
     }

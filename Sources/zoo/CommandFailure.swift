@@ -65,7 +65,8 @@ struct CommandFailure: Error {
         case .invalidShape, .invalidDType, .invalidValue, .missingOperand, .tensor:
             self.init(
                 .data, error.description,
-                advice: "layouts are query [batch, length, heads, headDim], key and value [batch, length, kvHeads, dim]")
+                advice: "layouts are query [batch, length, heads, headDim], key and value [batch, length, kvHeads, dim]"
+            )
         case .duplicateOperator:
             self.init(.fault, error.description)
         }

@@ -25,7 +25,8 @@ enum ConfigurationText {
         guard let content = try? String(contentsOfFile: argument, encoding: .utf8) else {
             throw CommandFailure(
                 .usage, "\(option) '\(argument)' is neither a JSON object nor a file that can be read",
-                advice: "write JSON in single quotes, for example \(option) '{\"causal\": true}', or the path of a file")
+                advice: "write JSON in single quotes, for example \(option) '{\"causal\": true}', or the path of a file"
+            )
         }
         let isYAML = argument.hasSuffix(".yaml") || argument.hasSuffix(".yml")
         return isYAML

@@ -36,7 +36,8 @@ struct DescribeCommand: ParsableCommand {
             ("gradients", facts.gradients ? "yes" : "no"), ("can run", facts.features.joined(separator: ", ")),
         ]
         for (name, value) in rows { text += field(name, value, limit: limit) }
-        text += "\nThe formula: S = scale · Q Kᵀ, softcapped, plus bias, minus slope · distance; hidden pairs -infinity;\n"
+        text +=
+            "\nThe formula: S = scale · Q Kᵀ, softcapped, plus bias, minus slope · distance; hidden pairs -infinity;\n"
         text += "L = log(exp(sink) + Σ exp S); O = exp(S - L) V.\n"
         text += "\nOptions of \(facts.id)\n" + options(facts.options, limit: limit)
         text += "\nOptions of every operator\n" + options(OperatorDocument.commonOptions, limit: limit)

@@ -84,7 +84,8 @@ struct ProblemOptions: ParsableArguments {
     @Option(help: "Where the causal diagonal ends.")
     var corner = CornerArgument.bottomRight
 
-    @Option(parsing: .unconditional, help: "Keys left and right of each query's place, for example 255,0; -1 is unlimited.")
+    @Option(
+        parsing: .unconditional, help: "Keys left and right of each query's place, for example 255,0; -1 is unlimited.")
     var window: WindowArgument?
 
     @Option(help: "Squash scores by softcap · tanh(score / softcap).")

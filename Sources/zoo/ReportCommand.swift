@@ -26,10 +26,13 @@ struct ReportCommand: ParsableCommand {
         }
         guard let report = try? JSONLines.read(text), !report.lines.isEmpty else {
             throw CommandFailure(
-                .data, "'\(file)' does not hold the results of a sweep", advice: "make one with 'zoo bench --json FILE'")
+                .data, "'\(file)' does not hold the results of a sweep", advice: "make one with 'zoo bench --json FILE'"
+            )
         }
         if let html {
-            try reporting { try JSONLines.write(HTMLReport.render(machine: report.machine, lines: report.lines), to: html) }
+            try reporting {
+                try JSONLines.write(HTMLReport.render(machine: report.machine, lines: report.lines), to: html)
+            }
         }
         if format.json {
             Terminal.out(Output.json(report.lines))

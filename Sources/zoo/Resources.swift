@@ -11,7 +11,9 @@ enum Resources {
         let executable = (Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0]))
             .resolvingSymlinksInPath()
         let folder = executable.deletingLastPathComponent()
-        for name in ["AttentionZoo_zoo.resources", "AttentionZoo_zoo.bundle", "AttentionZoo_zoo.bundle/Contents/Resources"] {
+        for name in [
+            "AttentionZoo_zoo.resources", "AttentionZoo_zoo.bundle", "AttentionZoo_zoo.bundle/Contents/Resources",
+        ] {
             let path = folder.appendingPathComponent(name).appendingPathComponent("minilm-layer.safetensors").path
             if FileManager.default.fileExists(atPath: path) { return path }
         }

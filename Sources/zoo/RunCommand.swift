@@ -66,7 +66,9 @@ struct RunCommand: ParsableCommand {
         Terminal.out(format.json ? Output.json(report) : report.text)
     }
 
-    private func compute(_ resolved: ResolvedAttention, _ read: RunInputs, _ context: ComputeContext) throws -> RunReport {
+    private func compute(_ resolved: ResolvedAttention, _ read: RunInputs, _ context: ComputeContext) throws
+        -> RunReport
+    {
         let options = resolved.options()
         let problem = try AttentionProblem(read.inputs, options: options)
         let chosen = try resolved.choose(for: problem, context: context)
@@ -163,7 +165,8 @@ struct RunReport: Encodable {
                     + "by \(Quantity.error(verify.floatError)), \(Quantity.error(verify.tolerance)) is allowed")
             if let error = verify.logSumExpError {
                 lines.append(
-                    "lse       error \(Quantity.error(error)), \(Quantity.error(verify.logSumExpTolerance ?? 0)) is allowed")
+                    "lse       error \(Quantity.error(error)), \(Quantity.error(verify.logSumExpTolerance ?? 0)) is allowed"
+                )
             }
         }
         if !ignored.isEmpty { lines.append("ignored   \(ignored.joined(separator: ", "))") }

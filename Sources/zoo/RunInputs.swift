@@ -57,8 +57,9 @@ struct RunInputs {
         return tensor.floats()
     }
 
-    /// Names without a meaning here. One that looks like a misspelt operand is an error: dropping it would change the
-    /// result in silence.
+    /// Names without a meaning here.
+    ///
+    /// One that looks like a misspelt operand is an error: dropping it would change the result in silence.
     private static func ignored(_ file: SafetensorsFile, path: String) throws -> [String] {
         let others = file.names.filter { !known.contains($0) }
         let missing = known.filter { file[$0] == nil }

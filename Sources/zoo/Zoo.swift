@@ -44,7 +44,9 @@ struct Zoo: ParsableCommand {
         }
     }
 
-    /// Errors come as JSON when results do. `bench` gives a file name after `--json`: its errors stay text.
+    /// Errors come as JSON when results do.
+    ///
+    /// `bench` gives a file name after `--json`: its errors stay text.
     private static var wantsJSON: Bool {
         CommandLine.arguments.dropFirst().first != "bench" && CommandLine.arguments.contains("--json")
     }
