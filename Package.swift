@@ -76,7 +76,10 @@ let package = Package(
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TensorCore"]),
         .testTarget(
             name: "AttentionCoreTests",
-            dependencies: ["AttentionCore", "AttentionTesting", "Kernels", "TensorCore"]),
+            dependencies: [
+                "AttentionCore", "AttentionTesting", "Kernels", "TensorCore", "registrygen",
+                .product(name: "Yams", package: "Yams"),
+            ]),
         .testTarget(
             name: "AttentionOperatorsTests",
             dependencies: ["AttentionOperators", "AttentionCore", "AttentionTesting", "Kernels", "TensorCore"]),

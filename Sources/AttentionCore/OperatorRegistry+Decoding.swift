@@ -8,18 +8,44 @@ extension OperatorRegistry {
         try checkNames(fields, known: Configuration.options.map(\.name), owner: owner)
         if fields.isEmpty { return Configuration() }
         do {
-            // Defaults first, so that a synthesised `init(from:)` finds every key.
-            let defaults = try JSONDecoder().decode(
-                [String: ConfigurationValue].self, from: JSONEncoder().encode(Configuration()))
-            let data = try JSONEncoder().encode(defaults.merging(fields) { $1 })
-            return try JSONDecoder().decode(Configuration.self, from: data)
+            return try overlay(fields, on: Configuration())
         } catch let error as AttentionError {
             throw error
-        } catch let error as DecodingError {
-            throw optionError(error, fields: fields, owner: owner)
         } catch {
+            // The decoder does not always say which key is at fault; each key alone does.
+            for (name, value) in fields.sorted(by: { $0.key < $1.key }) {
+                do {
+                    _ = try overlay([name: value], on: Configuration())
+                } catch let error {
+                    let summary = Configuration.options.first { $0.name == name }?.summary ?? ""
+                    throw .invalidOption(
+                        name: name, expected: expectation(error, summary: summary), actual: value.jsonText)
+                }
+            }
             throw .invalidOption(
-                name: fields.keys.sorted().joined(separator: ", "), expected: "options of \(owner)", actual: "\(error)")
+                name: fields.keys.sorted().joined(separator: ", "), expected: "options of \(owner) that go together",
+                actual: ConfigurationValue.object(fields).jsonText)
+        }
+    }
+
+    /// Decodes fields over defaults, so that a synthesised `init(from:)` finds every key.
+    private static func overlay<Configuration: OperatorConfiguration>(
+        _ fields: [String: ConfigurationValue], on defaults: Configuration
+    ) throws -> Configuration {
+        let values = try JSONDecoder().decode(
+            [String: ConfigurationValue].self, from: JSONEncoder().encode(defaults))
+        return try JSONDecoder().decode(
+            Configuration.self, from: JSONEncoder().encode(values.merging(fields) { $1 }))
+    }
+
+    private static func expectation(_ error: any Error, summary: String) -> String {
+        switch error {
+        case DecodingError.typeMismatch(let type, _), DecodingError.valueNotFound(let type, _):
+            "a value of type \(type): \(summary)"
+        case DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty:
+            "\(summary) (\(context.debugDescription))"
+        default:
+            summary
         }
     }
 
@@ -37,30 +63,5 @@ extension OperatorRegistry {
                 name: name, owner: owner, suggestions: NearestName.suggestions(for: name, among: candidates),
                 known: candidates)
         }
-    }
-
-    private static func optionError(
-        _ error: DecodingError, fields: [String: ConfigurationValue], owner: String
-    ) -> AttentionError {
-        let expected: String
-        let path: [any CodingKey]
-        switch error {
-        case .typeMismatch(let type, let context):
-            (expected, path) = ("a value of type \(type)", context.codingPath)
-        case .valueNotFound(let type, let context):
-            (expected, path) = ("a value of type \(type)", context.codingPath)
-        case .keyNotFound(let key, let context):
-            (expected, path) = ("a value for '\(key.stringValue)'", context.codingPath + [key])
-        case .dataCorrupted(let context):
-            (expected, path) = ("a value that fits (\(context.debugDescription))", context.codingPath)
-        @unknown default:
-            (expected, path) = ("options of \(owner)", [])
-        }
-        guard let name = path.first?.stringValue else {
-            return .invalidOption(
-                name: fields.keys.sorted().joined(separator: ", "), expected: expected,
-                actual: ConfigurationValue.object(fields).jsonText)
-        }
-        return .invalidOption(name: name, expected: expected, actual: fields[name]?.jsonText ?? "absent")
     }
 }
