@@ -53,6 +53,7 @@ let package = Package(
                 "AttentionOperators", "AttentionCore", "BenchHarness", "Kernels", "TensorCore", "Tokenizers",
                 "TransformerBlocks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Yams", package: "Yams"),
             ],
             resources: [.copy("Resources/minilm-layer.safetensors")]),
 

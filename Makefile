@@ -1,0 +1,65 @@
+# AttentionZoo. `make run` sweeps the zoo, `make test` proves it; both install OpenBLAS when it is missing.
+
+SWIFT ?= swift
+PYTHON ?= python3
+MODEL := Models/all-MiniLM-L6-v2
+RESULTS := bench-results
+ZOO := .build/release/zoo
+# Root needs no sudo, and a container often has none.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# Homebrew keeps OpenBLAS out of the usual places.
+ifeq ($(shell uname -s),Darwin)
+export PKG_CONFIG_PATH := $(shell brew --prefix openblas 2>/dev/null)/lib/pkgconfig:$(PKG_CONFIG_PATH)
+endif
+
+.PHONY: help run test build lint format model docs bench bench-peers clean openblas
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
+		awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+run: build ## build, check and time every operator: table, JSON lines and a report in bench-results/
+	@mkdir -p $(RESULTS)
+	$(ZOO) bench --json $(RESULTS)/zoo.jsonl --html $(RESULTS)/zoo.html
+
+test: openblas ## run the whole test suite
+	$(SWIFT) test -c release
+
+build: openblas ## build the command line
+	$(SWIFT) build -c release --product zoo
+
+lint: ## check the style of every Swift file
+	$(SWIFT) format lint --strict -r Package.swift Sources Tests Plugins \
+		Benchmarks/Package.swift Benchmarks/Benchmarks
+
+format: ## bring every Swift file into style
+	$(SWIFT) format -i -r Package.swift Sources Tests Plugins Benchmarks/Package.swift Benchmarks/Benchmarks
+
+model: ## fetch all-MiniLM-L6-v2 (90 MB) into Models/
+	Tests/Fixtures/minilm/fetch_model.sh $(MODEL)
+
+docs: build ## write docs/operators/ from the operators' own declarations
+	$(ZOO) docs --directory docs/operators
+
+bench: openblas ## run the regression benchmarks of Benchmarks/
+	$(SWIFT) package --package-path Benchmarks benchmark
+
+bench-peers: build ## time peers and the zoo alternately
+	$(PYTHON) Benchmarks/Peers/sdpa.py --zoo $(ZOO)
+
+clean: ## remove what builds and sweeps have made
+	rm -rf .build Benchmarks/.build $(RESULTS)
+
+openblas:
+	@if pkg-config --exists openblas 2>/dev/null || dpkg -s libopenblas-dev >/dev/null 2>&1; then \
+		true; \
+	elif [ "$$(uname -s)" = Darwin ]; then \
+		brew install openblas; \
+	elif command -v apt-get >/dev/null; then \
+		echo "installing libopenblas-dev"; \
+		$(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq libopenblas-dev; \
+	else \
+		echo "OpenBLAS is missing: install its development package, with its pkg-config file" >&2; exit 1; \
+	fi

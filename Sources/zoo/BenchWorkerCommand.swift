@@ -1,0 +1,57 @@
+import ArgumentParser
+import AttentionCore
+import AttentionOperators
+import BenchHarness
+import Kernels
+
+/// `zoo bench-worker`: makes timed calls when told to, so that another process can time its own in between.
+///
+/// A line `run N` is answered by `{"seconds":[...]}` with N times, `peak` by `{"gflops":...}`; `quit` ends.
+struct BenchWorkerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench-worker", abstract: "Make timed calls on request, line by line.", shouldDisplay: false)
+
+    @Option(help: "An operator's name or alias, or 'auto'.")
+    var `operator`: String
+
+    @Option(help: "The safetensors file to read.")
+    var input: String
+
+    @Option(help: "Options: JSON text, or the path of a JSON or YAML file.")
+    var config: String?
+
+    @OptionGroup var machine: MachineOptions
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        let fields = try ConfigurationText.fields(config, option: "--config")
+        let context = try machine.context()
+        let read = try RunInputs(path: input)
+        try reporting {
+            let specification = try AttentionSpecification(fields: fields, defaultName: `operator`)
+            let resolved = try specification.resolve(in: .builtIn)
+            let options = resolved.options()
+            let problem = try AttentionProblem(read.inputs, options: options)
+            let chosen = try resolved.choose(for: problem, context: context)
+            while let line = readLine() {
+                let words = line.split(separator: " ")
+                switch (words.first, words.dropFirst().first.flatMap { Int($0) }) {
+                case ("run", .some(let count)) where count >= 0:
+                    var seconds: [Double] = []
+                    for _ in 0..<count {
+                        let begin = AlternatingTimer.now()
+                        _ = try chosen.forward(read.inputs, options: options, context: context)
+                        seconds.append(AlternatingTimer.now() - begin)
+                    }
+                    Terminal.out(JSONLines.line(["seconds": seconds]))
+                case ("peak", _):
+                    Terminal.out(JSONLines.line(["gflops": MachinePeak.fmaGFLOPS(context)]))
+                case ("quit", _):
+                    return
+                default:
+                    Terminal.out(JSONLines.line(["error": "expected 'run N', 'peak' or 'quit', got '\(line)'"]))
+                }
+            }
+        }
+    }
+}

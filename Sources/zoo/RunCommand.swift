@@ -1,0 +1,176 @@
+import ArgumentParser
+import AttentionCore
+import AttentionOperators
+import BenchHarness
+import Foundation
+import Kernels
+import TensorCore
+
+/// `zoo run`: one operator on tensors from a file.
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Run an operator on tensors from a safetensors file.",
+        discussion: """
+            Input tensors: query [B, Lq, H, D], key [B, Lk, Hkv, D], value [B, Lk, Hkv, Dv]; optional bias and mask
+            (broadcastable to [B, H, Lq, Lk]; mask is BOOL or U8, 1 = attend), query_lengths and key_lengths (I32 or I64
+            [B]), sinks [H], alibi_slopes [H]. Output tensors: output [B, Lq, H, Dv] in the query's type and
+            log_sum_exp [B, H, Lq] F32. The output appears whole or not at all.
+
+            EXAMPLES
+              zoo run flash --input in.safetensors --output out.safetensors
+              zoo run local --input in.safetensors --output out.safetensors --config '{"window": [255, 0]}'
+              zoo run auto --input in.safetensors --config options.yaml --verify --json
+            """)
+
+    @Argument(help: "An operator's name or alias, or 'auto'.")
+    var `operator`: String
+
+    @Option(help: "The safetensors file to read.")
+    var input: String
+
+    @Option(help: "The safetensors file to write.")
+    var output: String?
+
+    @Option(help: "Options: JSON text, or the path of a JSON or YAML file.")
+    var config: String?
+
+    @Flag(help: "Compare with the Double and the Float reference; status 1 and no output when the error is too large.")
+    var verify = false
+
+    @Flag(help: "Compute gradients too. No operator has them yet.")
+    var backward = false
+
+    @OptionGroup var machine: MachineOptions
+    @OptionGroup var format: FormatOptions
+
+    func validate() throws {
+        if output == nil && !verify {
+            throw ValidationError("Nothing to do: give --output FILE, or --verify, or both.")
+        }
+    }
+
+    func run() throws {
+        if backward {
+            var failure = CommandFailure(
+                .unsupported, "--backward: '\(`operator`)' has no gradients, and no other operator has them yet",
+                advice: "run it without --backward")
+            failure.operatorName = `operator`
+            throw failure
+        }
+        let specification = try specification()
+        let context = try machine.context()
+        let resolved = try reporting { try specification.resolve(in: .builtIn) }
+        try checkOutputFolder()
+        let read = try RunInputs(path: input)
+        let report = try reporting { try compute(resolved, read, context) }
+        Terminal.out(format.json ? Output.json(report) : report.text)
+    }
+
+    private func compute(_ resolved: ResolvedAttention, _ read: RunInputs, _ context: ComputeContext) throws
+        -> RunReport
+    {
+        let options = resolved.options()
+        let problem = try AttentionProblem(read.inputs, options: options)
+        let chosen = try resolved.choose(for: problem, context: context)
+        let begin = AlternatingTimer.now()
+        let result = try chosen.forward(read.inputs, options: options, context: context)
+        let seconds = AlternatingTimer.now() - begin
+        var verdict: ReferenceCheck.Verdict?
+        if verify {
+            let reference = chosen.capabilities.exactness == .exact ? nil : chosen
+            let check = try ReferenceCheck(read.inputs, problem: problem, effort: .everything, reference: reference)
+            let found = try check.verdict(on: result)
+            guard found.passed else { throw Self.failure(chosen.id, found) }
+            verdict = found
+        }
+        if let output { try write(result, to: output, by: chosen.id, context) }
+        return RunReport(
+            operator: chosen.id, problem: problem.description, isa: context.isa, threads: context.threads,
+            seconds: seconds, peakBytes: chosen.plan(problem, context: context).peakBytes, output: output,
+            outputShape: result.output.shape.dimensions, ignored: read.ignored, verify: verdict)
+    }
+
+    /// The operator and its options; a `name` in the configuration must not contradict the argument.
+    private func specification() throws -> AttentionSpecification {
+        let fields = try ConfigurationText.fields(config, option: "--config")
+        let specification = try reporting {
+            try AttentionSpecification(fields: fields, defaultName: `operator`)
+        }
+        guard specification.name == `operator` else {
+            throw CommandFailure(
+                .usage, "--config names '\(specification.name)', but the operator asked for is '\(`operator`)'",
+                advice: "remove 'name' from the configuration")
+        }
+        return specification
+    }
+
+    private func checkOutputFolder() throws {
+        guard let output else { return }
+        let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
+            throw CommandFailure(.usage, "--output: there is no folder '\(folder)'", advice: "make it first")
+        }
+    }
+
+    private func write(_ result: AttentionOutput, to path: String, by name: String, _ context: ComputeContext) throws {
+        var tensors: [(name: String, tensor: Tensor)] = [("output", result.output)]
+        if let logSumExp = result.logSumExp { tensors.append(("log_sum_exp", logSumExp)) }
+        do {
+            try SafetensorsFile.write(tensors, metadata: ["operator": name, "isa": context.isa], to: path)
+        } catch {
+            throw CommandFailure(.usage, "--output '\(path)' cannot be written: \(error.description)")
+        }
+    }
+
+    private static func failure(_ name: String, _ verdict: ReferenceCheck.Verdict) -> CommandFailure {
+        var failure = CommandFailure(
+            .failed,
+            "'\(name)' is wrong: its largest error is \(Quantity.error(verdict.maxError)) against the Double reference, "
+                + "\(Quantity.error(verdict.tolerance)) is allowed (the Float reference errs by "
+                + "\(Quantity.error(verdict.floatError)))"
+                + (verdict.logSumExpError.map {
+                    "; log_sum_exp errs by \(Quantity.error($0)), "
+                        + "\(Quantity.error(verdict.logSumExpTolerance ?? 0)) is allowed"
+                } ?? ""),
+            advice: "nothing was written; this is a fault of the operator: please report the input")
+        failure.operatorName = name
+        return failure
+    }
+}
+
+/// What `zoo run` did.
+struct RunReport: Encodable {
+    let `operator`: String
+    let problem: String
+    let isa: String
+    let threads: Int
+    let seconds: Double
+    let peakBytes: Int
+    let output: String?
+    let outputShape: [Int]
+    let ignored: [String]
+    let verify: ReferenceCheck.Verdict?
+
+    /// A few lines for people.
+    var text: String {
+        var lines = [
+            "operator  \(self.operator) (\(isa), \(threads) \(threads == 1 ? "thread" : "threads"))",
+            "problem   \(problem)",
+            "time      \(Quantity.seconds(seconds)), the first call; memory \(Quantity.bytes(peakBytes))",
+        ]
+        if let verify {
+            lines.append(
+                "output    error \(Quantity.error(verify.maxError)) against the Double reference; the Float reference errs "
+                    + "by \(Quantity.error(verify.floatError)), \(Quantity.error(verify.tolerance)) is allowed")
+            if let error = verify.logSumExpError {
+                lines.append(
+                    "lse       error \(Quantity.error(error)), \(Quantity.error(verify.logSumExpTolerance ?? 0)) is allowed"
+                )
+            }
+        }
+        if !ignored.isEmpty { lines.append("ignored   \(ignored.joined(separator: ", "))") }
+        if let output { lines.append("wrote     \(output)") }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

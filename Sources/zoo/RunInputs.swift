@@ -1,0 +1,75 @@
+import AttentionCore
+import TensorCore
+
+/// The operands of `zoo run`, by the names they have in a file.
+struct RunInputs {
+    let inputs: AttentionInputs
+    /// Tensors that `zoo run` has no use for.
+    let ignored: [String]
+
+    private static let required = ["query", "key", "value"]
+    private static let known =
+        required + ["bias", "mask", "query_lengths", "key_lengths", "sinks", "alibi_slopes", "output_gradient"]
+
+    /// Reads a file.
+    /// - Throws: ``CommandFailure`` for a file or a tensor that cannot be used.
+    init(path: String) throws {
+        do {
+            let file = try SafetensorsFile(path: path)
+            ignored = try Self.ignored(file, path: path)
+            inputs = AttentionInputs(
+                query: try Self.operand("query", file, path), key: try Self.operand("key", file, path),
+                value: try Self.operand("value", file, path), bias: file["bias"], mask: file["mask"],
+                queryLengths: try Self.lengths("query_lengths", file, path),
+                keyLengths: try Self.lengths("key_lengths", file, path),
+                alibiSlopes: try Self.perHead("alibi_slopes", file, path), sinks: try Self.perHead("sinks", file, path))
+        } catch let error as SafetensorsError {
+            throw CommandFailure(error, path: path)
+        }
+    }
+
+    private static func operand(_ name: String, _ file: SafetensorsFile, _ path: String) throws -> Tensor {
+        guard let tensor = file[name] else {
+            throw CommandFailure(
+                .data, "'\(path)' has no tensor '\(name)'; it holds \(file.names.joined(separator: ", "))",
+                advice: "the input needs query [B, Lq, H, D], key [B, Lk, Hkv, D] and value [B, Lk, Hkv, Dv]")
+        }
+        return tensor
+    }
+
+    private static func lengths(_ name: String, _ file: SafetensorsFile, _ path: String) throws -> [Int]? {
+        guard let tensor = file[name] else { return nil }
+        guard tensor.dtype == .int32 || tensor.dtype == .int64, tensor.shape.rank == 1 else {
+            throw CommandFailure(
+                .data,
+                "\(name) in '\(path)' is \(tensor.dtype.rawValue) \(tensor.shape); expected I32 or I64 [batch]")
+        }
+        return try reporting { try tensor.integers() }
+    }
+
+    private static func perHead(_ name: String, _ file: SafetensorsFile, _ path: String) throws -> [Float]? {
+        guard let tensor = file[name] else { return nil }
+        guard tensor.dtype.isFloatingPoint, tensor.shape.rank == 1 else {
+            throw CommandFailure(
+                .data,
+                "\(name) in '\(path)' is \(tensor.dtype.rawValue) \(tensor.shape); expected floating-point [heads]")
+        }
+        return tensor.floats()
+    }
+
+    /// Names without a meaning here.
+    ///
+    /// One that looks like a misspelt operand is an error: dropping it would change the result in silence.
+    private static func ignored(_ file: SafetensorsFile, path: String) throws -> [String] {
+        let others = file.names.filter { !known.contains($0) }
+        let missing = known.filter { file[$0] == nil }
+        for name in others {
+            if let meant = NearestName.suggestions(for: name, among: missing).first {
+                throw CommandFailure(
+                    .data, "'\(path)' has a tensor '\(name)', which is no operand; did you mean '\(meant)'?",
+                    advice: "rename or remove it")
+            }
+        }
+        return others
+    }
+}

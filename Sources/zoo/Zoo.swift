@@ -1,0 +1,53 @@
+import ArgumentParser
+import Foundation
+
+/// The command line: `zoo`.
+@main
+struct Zoo: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "zoo",
+        abstract: "Attention operators on CPUs: look at them, run them, check them, time them.",
+        discussion: """
+            EXAMPLES
+              zoo list
+              zoo describe flash
+              zoo explain --heads 32 --kv-heads 8 --length 4096 --head-dim 128 --causal
+              zoo run flash --input in.safetensors --output out.safetensors --verify
+              zoo bench --preset quick
+              zoo embed --model Models/all-MiniLM-L6-v2 "a sentence" "another"
+
+            EXIT STATUS
+              0 done   1 a check failed   64 bad usage   65 bad input data   69 unsupported problem   70 a fault of zoo
+
+            ENVIRONMENT
+              ZOO_THREADS   the number of threads      ZOO_ISA   the instruction set, as `zoo bench` prints it
+            """,
+        version: "zoo 0.1.0",
+        subcommands: [
+            ListCommand.self, DescribeCommand.self, ExplainCommand.self, RunCommand.self, BenchCommand.self,
+            ReportCommand.self, DocsCommand.self, BenchWorkerCommand.self,
+        ])
+
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch let failure as CommandFailure {
+            failure.report(asJSON: wantsJSON)
+            exit(withError: ExitCode(failure.code.rawValue))
+        } catch {
+            let code = exitCode(for: error)
+            // Help and version are not errors; anything else that the parser says is about usage.
+            guard wantsJSON, !code.isSuccess, !(error is ExitCode) else { exit(withError: error) }
+            CommandFailure(.usage, message(for: error), advice: "run 'zoo --help'").report(asJSON: true)
+            exit(withError: code)
+        }
+    }
+
+    /// Errors come as JSON when results do.
+    ///
+    /// `bench` gives a file name after `--json`: its errors stay text.
+    private static var wantsJSON: Bool {
+        CommandLine.arguments.dropFirst().first != "bench" && CommandLine.arguments.contains("--json")
+    }
+}
