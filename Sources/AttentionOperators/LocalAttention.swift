@@ -10,8 +10,12 @@ public struct LocalAttention: AttentionOperator {
     /// The operator has no options beyond `window`.
     public typealias Configuration = NoConfiguration
 
-    /// Everything the tiled kernels honour.
-    public static let capabilities = AttentionCapabilities.tiled(workingMemory: "O(1)", arithmetic: "O(L · window)")
+    /// Everything the tiled kernels honour, but masks that are not one band.
+    public static let capabilities: AttentionCapabilities = {
+        var result = AttentionCapabilities.tiled(workingMemory: "O(1)", arithmetic: "O(L · window)")
+        result.features.remove(.maskAlgebra)
+        return result
+    }()
 
     /// The options in force.
     public let configuration: NoConfiguration
@@ -24,10 +28,7 @@ public struct LocalAttention: AttentionOperator {
         var reasons = Self.capabilities.unsupportedReasons(for: problem)
         let remedy =
             "set window to [left, right], for example [\(max(0, problem.keyLength - 1)), \(max(0, problem.keyLength - 1))]"
-        guard let band = problem.options.mask.band(problem.geometryOfExtents) else {
-            reasons.append(.init(.window, "the mask is not one band of diagonals", remedy: remedy))
-            return reasons
-        }
+        guard let band = problem.options.mask.band(problem.geometryOfExtents) else { return reasons }
         if band.low == nil { reasons.append(.init(.window, "left is unlimited", remedy: remedy)) }
         if band.high == nil { reasons.append(.init(.window, "right is unlimited", remedy: remedy)) }
         return reasons

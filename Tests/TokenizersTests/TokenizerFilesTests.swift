@@ -1,0 +1,110 @@
+import Testing
+import Tokenizers
+
+/// What the loader refuses, and with which words.
+@Suite struct TokenizerFilesTests {
+    private static let model = #""model":{"type":"WordPiece","unk_token":"[UNK]","vocab":{"[UNK]":0,"a":1}}"#
+
+    private func message(_ files: [String: String]) throws -> String {
+        try Fixtures.withDirectory(files) { (folder) throws in
+            let error = #expect(throws: TokenizerError.self) { _ = try Tokenizer(directory: folder) }
+            return try #require(error).description.replacing(folder, with: "DIR")
+        }
+    }
+
+    @Test(arguments: [
+        (#"{"model":{"type":"BPE"}}"#, "DIR/tokenizer.json: model 'BPE' is not supported; supported: WordPiece"),
+        (
+            #"{"normalizer":{"type":"NFC"},MODEL}"#,
+            "DIR/tokenizer.json: normalizer 'NFC' is not supported; supported: BertNormalizer"
+        ),
+        (
+            #"{"pre_tokenizer":{"type":"ByteLevel"},MODEL}"#,
+            "DIR/tokenizer.json: pre-tokenizer 'ByteLevel' is not supported; supported: BertPreTokenizer"
+        ),
+        (
+            #"{"post_processor":{"type":"RobertaProcessing"},MODEL}"#,
+            "DIR/tokenizer.json: post-processor 'RobertaProcessing' is not supported; "
+                + "supported: BertProcessing, TemplateProcessing"
+        ),
+        (
+            #"{"decoder":{"type":"ByteLevel"},MODEL}"#,
+            "DIR/tokenizer.json: decoder 'ByteLevel' is not supported; supported: WordPiece"
+        ),
+        (
+            #"{"truncation":{"max_length":4,"strategy":"OnlySecond"},MODEL}"#,
+            "DIR/tokenizer.json: truncation strategy 'OnlySecond' is not supported; supported: LongestFirst, OnlyFirst"
+        ),
+        (#"{}"#, "DIR/tokenizer.json: model is missing; expected a value"),
+        (#"[1]"#, "DIR/tokenizer.json: the document is an array of 1; expected an object"),
+        (#"{"a":1,}"#, "DIR/tokenizer.json: not JSON at byte 7: expected a key"),
+        (
+            #"{"model":{"type":"WordPiece","vocab":{"a":1}}}"#,
+            "DIR/tokenizer.json: the vocabulary has no token '[UNK]', which is needed as the unknown token"
+        ),
+        (
+            #"{"model":{"type":"WordPiece","vocab":{"[UNK]":-1}}}"#,
+            "DIR/tokenizer.json: model.vocab.[UNK] is -1; expected a whole number from 0 to 2147483647"
+        ),
+        (
+            #"{"post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"B","type_id":0}}],"#
+                + #""special_tokens":{}},MODEL}"#,
+            "DIR/tokenizer.json: post_processor.single[0].Sequence.id is 'B'; expected 'A'"
+        ),
+        (
+            #"{"added_tokens":[{"id":"x"}],MODEL}"#,
+            "DIR/tokenizer.json: added_tokens[0].id is 'x'; expected a whole number from 0 to 2147483647"
+        ),
+    ])
+    func refusals(json: String, expected: String) throws {
+        #expect(try message(["tokenizer.json": json.replacing("MODEL", with: Self.model)]) == expected)
+    }
+
+    @Test func emptyDirectory() throws {
+        #expect(try message([:]) == "DIR: holds neither tokenizer.json nor vocab.txt")
+    }
+
+    @Test func vocabularyFiles() throws {
+        let words = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nhello\r\nH\nh\n"
+        try Fixtures.withDirectory(["vocab.txt": words]) { (folder) throws in
+            let tokenizer = try Tokenizer(directory: folder)
+            #expect(try tokenizer.encode("H Hello [SEP]").ids == [2, 6, 4, 3, 3])
+        }
+        let cased = ["vocab.txt": words, "tokenizer_config.json": #"{"do_lower_case":false}"#]
+        try Fixtures.withDirectory(cased) { (folder) throws in
+            #expect(try Tokenizer(directory: folder).encode("H hello").ids == [2, 5, 4, 3])
+        }
+        #expect(
+            try message(["vocab.txt": "[UNK]\n[CLS]\n"])
+                == "DIR/vocab.txt: the vocabulary has no token '[SEP]', which is needed as sep_token")
+        #expect(
+            try message(["vocab.txt": words, "tokenizer_config.json": #"{"tokenizer_class":"GPT2Tokenizer"}"#])
+                == "DIR/tokenizer_config.json: tokenizer_class 'GPT2Tokenizer' is not supported; "
+                + "supported: BertTokenizer, BertTokenizerFast")
+    }
+
+    @Test func bertProcessing() throws {
+        let json =
+            #"{"post_processor":{"type":"BertProcessing","sep":["[SEP]",5],"cls":["[CLS]",4]},"#
+            + Self.model + "}"
+        try Fixtures.withDirectory(["tokenizer.json": json]) { (folder) throws in
+            #expect(try Tokenizer(directory: folder).encode("a").ids == [4, 1, 5])
+        }
+    }
+
+    /// Every prefix of a document, and every document with one byte changed, is refused or read; nothing crashes.
+    @Test func brokenDocuments() throws {
+        let json = Array((#"{"x":["é\n\ud83d\ude00",-1.5e3,true,null],"# + Self.model + "}").utf8)
+        for index in json.indices {
+            for byte: UInt8 in [0x00, 0x22, 0x5C, 0x7B, 0x7D, 0x39, 0xFF] {
+                var broken = json
+                broken[index] = byte
+                _ = try? Tokenizer(json: broken)
+            }
+            #expect(throws: TokenizerError.self) { _ = try Tokenizer(json: Array(json[..<index])) }
+        }
+        let deep = Array((String(repeating: "[", count: 100_000)).utf8)
+        #expect(throws: TokenizerError.self) { _ = try Tokenizer(json: deep) }
+        #expect(try Tokenizer(json: json).encode("a").ids == [1])
+    }
+}
