@@ -89,7 +89,10 @@ let package = Package(
                 "TransformerBlocks", "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
             ]),
         .testTarget(
-            name: "ZooTests", dependencies: ["BenchHarness", "AttentionOperators", "AttentionCore", "TensorCore"]),
+            name: "ZooTests",
+            dependencies: [
+                "zoo", "BenchHarness", "AttentionOperators", "AttentionCore", "AttentionTesting", "Kernels", "TensorCore",
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -3,6 +3,7 @@ import BenchHarness
 import Foundation
 import Kernels
 import TensorCore
+import TransformerBlocks
 
 /// Why a command ends without doing what was asked: a status, a paragraph, and what to do next.
 struct CommandFailure: Error {
@@ -83,6 +84,31 @@ struct CommandFailure: Error {
         }
     }
 
+    init(_ error: ModelError) {
+        switch error {
+        case .attention(_, let inner):
+            self.init(inner)
+        case .environment(let inner):
+            self.init(inner)
+        case .tensor:
+            self.init(.fault, error.description)
+        case .mismatches(let list) where !list.isEmpty && list.allSatisfy { $0.subject == "attention" }:
+            // The layers of a model are alike: the first says it for all.
+            let others = list.count == 1 ? "" : " (and \(list.count - 1) more layers alike)"
+            self.init(
+                .unsupported, "the operator cannot run the model: \(list[0].description)\(others)",
+                advice: "name another operator, or give it the options that the reasons ask for")
+        case .unreadable:
+            self.init(
+                .data, error.description,
+                advice:
+                    "a model is a directory with config.json, model.safetensors and a tokenizer; 'make model' fetches one"
+            )
+        default:
+            self.init(.data, error.description)
+        }
+    }
+
     init(_ error: ComputeContextError) { self.init(.usage, error.description) }
 
     init(_ error: SafetensorsError, path: String) {
@@ -136,6 +162,8 @@ func reporting<Result>(_ body: () throws -> Result) throws -> Result {
     } catch let error as AttentionError {
         throw CommandFailure(error)
     } catch let error as BenchError {
+        throw CommandFailure(error)
+    } catch let error as ModelError {
         throw CommandFailure(error)
     } catch let error as ComputeContextError {
         throw CommandFailure(error)

@@ -17,10 +17,17 @@ enum ConfigurationText {
     }
 
     /// Any value.
-    static func value(_ argument: String, option: String) throws -> ConfigurationValue {
+    /// - Parameter acceptsNames: whether an argument that is no file may be a name.
+    static func value(
+        _ argument: String, option: String, acceptsNames: Bool = false
+    ) throws -> ConfigurationValue {
         let text = argument.trimmingSpaces()
         if text.hasPrefix("{") || text.hasPrefix("\"") {
             return try json(text, from: "\(option) \(text)", option: option)
+        }
+        let looksLikeName = text.allSatisfy { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" }
+        if acceptsNames, looksLikeName, !FileManager.default.fileExists(atPath: text) {
+            return .string(text)
         }
         guard let content = try? String(contentsOfFile: argument, encoding: .utf8) else {
             throw CommandFailure(

@@ -68,7 +68,7 @@ struct RunCommand: ParsableCommand {
         let specification = try specification()
         let context = try machine.context()
         let resolved = try reporting { try specification.resolve(in: .builtIn) }
-        try checkOutputFolder()
+        try OutputFile.checkFolder(output)
         let read = try RunInputs(path: input)
         let report = try reporting { try compute(resolved, read, context) }
         Terminal.out(format.json ? Output.json(report) : report.text)
@@ -112,23 +112,10 @@ struct RunCommand: ParsableCommand {
         return specification
     }
 
-    private func checkOutputFolder() throws {
-        guard let output else { return }
-        let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path
-        var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
-            throw CommandFailure(.usage, "--output: there is no folder '\(folder)'", advice: "make it first")
-        }
-    }
-
     private func write(_ result: AttentionOutput, to path: String, by name: String, _ context: ComputeContext) throws {
         var tensors: [(name: String, tensor: Tensor)] = [("output", result.output)]
         if let logSumExp = result.logSumExp { tensors.append(("log_sum_exp", logSumExp)) }
-        do {
-            try SafetensorsFile.write(tensors, metadata: ["operator": name, "isa": context.isa], to: path)
-        } catch {
-            throw CommandFailure(.usage, "--output '\(path)' cannot be written: \(error.description)")
-        }
+        try OutputFile.write(tensors, metadata: ["operator": name, "isa": context.isa], to: path)
     }
 
     private static func failure(_ name: String, _ verdict: ReferenceCheck.Verdict) -> CommandFailure {

@@ -28,7 +28,7 @@ struct Zoo: ParsableCommand {
         version: "zoo 0.1.0",
         subcommands: [
             ListCommand.self, DescribeCommand.self, ExplainCommand.self, RunCommand.self, BenchCommand.self,
-            ReportCommand.self, DocsCommand.self, BenchWorkerCommand.self,
+            EmbedCommand.self, ReportCommand.self, DocsCommand.self, BenchWorkerCommand.self,
         ])
 
     static func main() {
@@ -54,7 +54,7 @@ struct Zoo: ParsableCommand {
     /// The parser would call a misspelt command an unexpected argument.
     private static func unknownCommand() -> CommandFailure? {
         guard let name = CommandLine.arguments.dropFirst().first, !name.hasPrefix("-") else { return nil }
-        let known = configuration.subcommands.map { $0._commandName } + ["help"]
+        let known = configuration.subcommands.map { $0.configuration.commandName ?? "" } + ["help"]
         guard !known.contains(name) else { return nil }
         let suggestions = NearestName.suggestions(for: name, among: known)
         let hint =

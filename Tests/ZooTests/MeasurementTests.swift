@@ -32,7 +32,7 @@ import Testing
 
     @Test func subjectsTakeTurnsInRotatingOrder() {
         let clock = Clock()
-        var timer = AlternatingTimer(budgetSeconds: 0)
+        var timer = AlternatingTimer(budgetSeconds: 0.2)
         timer.minimumRounds = 3
         let samples = timer.measure(estimates: [1, 1, 1], clock: { clock.time }) { index in
             clock.calls.append(index)
