@@ -20,8 +20,8 @@ struct BenchCommand: ParsableCommand {
             EXAMPLES
               zoo bench
               zoo bench --preset quick --json -
-              zoo bench --preset causal --operators flash,full --lengths 1024,8192 --head-dims 64
-              zoo bench --preset lengths --html report.html --json report.jsonl --threads 1 --isa avx2
+              zoo bench --preset causal --operators flash,full --lengths 1024,8192
+              zoo bench --preset lengths --html report.html --threads 1 --isa avx2
             """)
 
     @Option(help: "What to measure: \(BenchPreset.all.map(\.name).joined(separator: ", ")); several as a,b.")

@@ -86,7 +86,11 @@ struct CommandFailure: Error {
     init(_ error: ComputeContextError) { self.init(.usage, error.description) }
 
     init(_ error: SafetensorsError, path: String) {
-        self.init(.data, "'\(path)' cannot be used: \(error.description)")
+        if case .unreadable(_, let reason) = error {
+            self.init(.data, "'\(path)' cannot be read: \(reason)")
+        } else {
+            self.init(.data, "'\(path)' cannot be used: \(error.description)")
+        }
     }
 
     /// Writes the failure to standard error.
@@ -110,8 +114,8 @@ struct CommandFailure: Error {
         let message: String
         let advice: String?
         let `operator`: String?
-        let reasons: [UnsupportedReason]
-        let suggestions: [String]
+        let reasons: [UnsupportedReason]?
+        let suggestions: [String]?
 
         init(_ failure: CommandFailure) {
             code = failure.code
@@ -119,8 +123,8 @@ struct CommandFailure: Error {
             message = failure.message
             advice = failure.advice
             self.operator = failure.operatorName
-            reasons = failure.reasons
-            suggestions = failure.suggestions
+            reasons = failure.reasons.isEmpty ? nil : failure.reasons
+            suggestions = failure.suggestions.isEmpty ? nil : failure.suggestions
         }
     }
 }

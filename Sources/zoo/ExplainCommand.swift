@@ -12,8 +12,8 @@ struct ExplainCommand: ParsableCommand {
         discussion: """
             EXAMPLES
               zoo explain --heads 32 --kv-heads 8 --length 4096 --head-dim 128 --causal
-              zoo explain --heads 8 --length 16384 --head-dim 64 --window 255,0 --dtype BF16
-              zoo explain --heads 32 --kv-heads 8 --query-length 1 --key-length 8192 --head-dim 128 --json
+              zoo explain --length 16384 --window 255,0 --dtype BF16
+              zoo explain --heads 32 --kv-heads 8 --query-length 1 --key-length 8192 --json
             """)
 
     @OptionGroup var problem: ProblemOptions

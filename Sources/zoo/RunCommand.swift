@@ -11,14 +11,19 @@ struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run an operator on tensors from a safetensors file.",
         discussion: """
-            Input tensors: query [B, Lq, H, D], key [B, Lk, Hkv, D], value [B, Lk, Hkv, Dv]; optional bias and mask
-            (broadcastable to [B, H, Lq, Lk]; mask is BOOL or U8, 1 = attend), query_lengths and key_lengths (I32 or I64
-            [B]), sinks [H], alibi_slopes [H]. Output tensors: output [B, Lq, H, Dv] in the query's type and
-            log_sum_exp [B, H, Lq] F32. The output appears whole or not at all.
+            INPUT TENSORS
+              query [B, Lq, H, D]   key [B, Lk, Hkv, D]   value [B, Lk, Hkv, Dv]
+              bias, mask            broadcastable to [B, H, Lq, Lk]; mask is BOOL or U8
+              query_lengths, key_lengths      [B], I32 or I64; rows beyond are padding
+              sinks, alibi_slopes             [H]
+
+            OUTPUT TENSORS (whole or not at all)
+              output [B, Lq, H, Dv] in the query's type   log_sum_exp [B, H, Lq] F32
 
             EXAMPLES
               zoo run flash --input in.safetensors --output out.safetensors
-              zoo run local --input in.safetensors --output out.safetensors --config '{"window": [255, 0]}'
+              zoo run local --input in.safetensors --output out.safetensors \\
+                  --config '{"window": [255, 0]}'
               zoo run auto --input in.safetensors --config options.yaml --verify --json
             """)
 
@@ -55,6 +60,9 @@ struct RunCommand: ParsableCommand {
                 .unsupported, "--backward: '\(`operator`)' has no gradients, and no other operator has them yet",
                 advice: "run it without --backward")
             failure.operatorName = `operator`
+            failure.reasons = [
+                .init(.configuration, "gradients do not exist yet", remedy: "run it without --backward")
+            ]
             throw failure
         }
         let specification = try specification()

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AttentionCore
 import Foundation
 
 /// The command line: `zoo`.
@@ -11,16 +12,18 @@ struct Zoo: ParsableCommand {
             EXAMPLES
               zoo list
               zoo describe flash
-              zoo explain --heads 32 --kv-heads 8 --length 4096 --head-dim 128 --causal
+              zoo explain --heads 32 --kv-heads 8 --length 4096 --causal
               zoo run flash --input in.safetensors --output out.safetensors --verify
               zoo bench --preset quick
               zoo embed --model Models/all-MiniLM-L6-v2 "a sentence" "another"
 
             EXIT STATUS
-              0 done   1 a check failed   64 bad usage   65 bad input data   69 unsupported problem   70 a fault of zoo
+              0 done            1 a check failed          64 bad usage
+              65 bad input      69 unsupported problem    70 a fault of zoo
 
             ENVIRONMENT
-              ZOO_THREADS   the number of threads      ZOO_ISA   the instruction set, as `zoo bench` prints it
+              ZOO_THREADS   the number of threads
+              ZOO_ISA       the instruction set of the kernels
             """,
         version: "zoo 0.1.0",
         subcommands: [
@@ -29,6 +32,10 @@ struct Zoo: ParsableCommand {
         ])
 
     static func main() {
+        if let failure = unknownCommand() {
+            failure.report(asJSON: wantsJSON)
+            exit(withError: ExitCode(failure.code.rawValue))
+        }
         do {
             var command = try parseAsRoot()
             try command.run()
@@ -42,6 +49,19 @@ struct Zoo: ParsableCommand {
             CommandFailure(.usage, message(for: error), advice: "run 'zoo --help'").report(asJSON: true)
             exit(withError: code)
         }
+    }
+
+    /// The parser would call a misspelt command an unexpected argument.
+    private static func unknownCommand() -> CommandFailure? {
+        guard let name = CommandLine.arguments.dropFirst().first, !name.hasPrefix("-") else { return nil }
+        let known = configuration.subcommands.map { $0._commandName } + ["help"]
+        guard !known.contains(name) else { return nil }
+        let suggestions = NearestName.suggestions(for: name, among: known)
+        let hint =
+            suggestions.isEmpty ? "" : "; did you mean \(suggestions.map { "'\($0)'" }.joined(separator: " or "))?"
+        var failure = CommandFailure(.usage, "there is no command '\(name)'\(hint)", advice: "run 'zoo --help'")
+        failure.suggestions = suggestions
+        return failure
     }
 
     /// Errors come as JSON when results do.
