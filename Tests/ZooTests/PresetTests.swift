@@ -1,6 +1,7 @@
 import AttentionCore
 import BenchHarness
 import Foundation
+import TensorCore
 import Testing
 
 @Suite struct PresetTests {
