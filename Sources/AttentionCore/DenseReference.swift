@@ -13,7 +13,9 @@ import TensorCore
 ///     O = exp(S - L) V                        [queries, valueDim]
 ///
 /// (Vaswani et al., 2017, equation 1, with the modifiers in the order of FlashAttention.)
-/// Working memory: one head's scores, `queries · keys` numbers.
+/// A score of -infinity hides its cell, whether a mask or a bias made it: what is there never reaches a result.
+/// Working memory: copies of query, key and value in the reference's arithmetic, the Bool mask of one sequence, and
+/// scores of as many rows of one head as make 32 MiB.
 public enum DenseReference {
     /// Computes attention from the definition.
     ///
@@ -33,6 +35,27 @@ public enum DenseReference {
         case .float: return try DenseComputation<Float>(problem, inputs).run()
         case .double: return try DenseComputation<Double>(problem, inputs).run()
         }
+    }
+}
+
+extension DenseReference {
+    /// Scores held at a time: 32 MiB of Double, or one row where that is longer.
+    fileprivate static let scoreCells = 1 << 22
+
+    /// Rows of scores held at a time.
+    fileprivate static func blockRows(_ geometry: MaskGeometry) -> Int {
+        max(1, scoreCells / max(1, geometry.keyLength))
+    }
+
+    /// Bytes of working memory that ``forward(_:options:precision:)`` takes beyond inputs and outputs.
+    package static func workingBytes(_ problem: AttentionProblem, precision: ReferencePrecision) -> Int {
+        let rows = blockRows(MaskGeometry(queryLength: problem.queryLength, keyLength: problem.keyLength))
+        let scores = min(rows, problem.queryLength) * problem.keyLength
+        let operands =
+            problem.batch * problem.queryLength * problem.heads * problem.headDim
+            + problem.batch * problem.keyLength * problem.kvHeads * (problem.headDim + problem.valueDim)
+        // The mask of the sequence, and which scores of the block it leaves, are Bools.
+        return (operands + scores) * (precision == .double ? 8 : 4) + problem.queryLength * problem.keyLength + scores
     }
 }
 
@@ -67,7 +90,18 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
         var output = [Number](repeating: 0, count: rows * problem.valueDim)
         var logSumExp = [Number](repeating: -.infinity, count: rows)
         for batch in 0..<problem.batch {
-            for head in 0..<problem.heads { attend(batch, head, &output, &logSumExp) }
+            let geometry = problem.geometry(batch)
+            let allowed = problem.options.mask.materialize(geometry)
+            // Rows do not depend on each other: a block of them keeps long sequences within memory.
+            let blockRows = DenseReference.blockRows(geometry)
+            for head in 0..<problem.heads {
+                for start in stride(from: 0, to: geometry.queryLength, by: blockRows) {
+                    let block = RowBlock(
+                        batch: batch, head: head, queries: start..<min(start + blockRows, geometry.queryLength),
+                        geometry: geometry)
+                    attend(block, allowed, &output, &logSumExp)
+                }
+            }
         }
         do throws(TensorError) {
             return AttentionOutput(
@@ -79,62 +113,61 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
         }
     }
 
-    private func attend(_ batch: Int, _ head: Int, _ output: inout [Number], _ logSumExp: inout [Number]) {
-        let geometry = problem.geometry(batch)
-        let queries = geometry.queryLength
-        let keys = geometry.keyLength
-        guard queries > 0 else { return }
-        var scores = products(batch, head, queries, keys)
-        let visible = modify(&scores, batch, head, geometry)
-        let sink = inputs.sinks.map { Number($0[head]) }
-        for row in 0..<queries {
+    private func attend(
+        _ block: RowBlock, _ allowed: [Bool], _ output: inout [Number], _ logSumExp: inout [Number]
+    ) {
+        let keys = block.keys
+        var scores = products(block)
+        modify(&scores, block, allowed)
+        let visible = scores.map { $0 != -.infinity }
+        let sink = inputs.sinks.map { Number($0[block.head]) }
+        for row in 0..<block.rows {
             let logarithm = normalise(&scores, row * keys..<(row + 1) * keys, sink: sink)
-            logSumExp[(batch * problem.heads + head) * problem.queryLength + row] = logarithm
+            let first = (block.batch * problem.heads + block.head) * problem.queryLength
+            logSumExp[first + block.queries.lowerBound + row] = logarithm
         }
-        weigh(scores, visible, batch, head, queries, keys, &output)
+        weigh(scores, visible, block, &output)
     }
 
-    /// scale · Q Kᵀ.
-    private func products(_ batch: Int, _ head: Int, _ queries: Int, _ keys: Int) -> [Number] {
-        var scores = [Number](repeating: 0, count: queries * keys)
-        let kvHead = head / problem.group
-        let queryStart = (batch * problem.queryLength * problem.heads + head) * problem.headDim
-        let keyStart = (batch * problem.keyLength * problem.kvHeads + kvHead) * problem.headDim
-        guard keys > 0 else { return scores }
+    /// scale · Q Kᵀ, [rows, keys].
+    private func products(_ block: RowBlock) -> [Number] {
+        var scores = [Number](repeating: 0, count: block.rows * block.keys)
+        let queryStart = problem.queryElement(block) * problem.headDim
+        let keyStart = problem.keyElement(block) * problem.headDim
         query.withUnsafeBufferPointer { query in
             key.withUnsafeBufferPointer { key in
                 scores.withUnsafeMutableBufferPointer { scores in
                     guard let q = query.baseAddress, let k = key.baseAddress, let s = scores.baseAddress else { return }
                     Number.multiply(
-                        rows: queries, columns: keys, inner: problem.headDim, alpha: Number(problem.scale),
+                        rows: block.rows, columns: block.keys, inner: problem.headDim, alpha: Number(problem.scale),
                         a: q + queryStart, aStride: problem.heads * problem.headDim, b: k + keyStart,
-                        bStride: problem.kvHeads * problem.headDim, transposeB: true, beta: 0, c: s, cStride: keys)
+                        bStride: problem.kvHeads * problem.headDim, transposeB: true, beta: 0, c: s,
+                        cStride: block.keys)
                 }
             }
         }
         return scores
     }
 
-    /// Applies softcap, bias, ALiBi and every mask; returns which cells are visible.
-    private func modify(_ scores: inout [Number], _ batch: Int, _ head: Int, _ geometry: MaskGeometry) -> [Bool] {
-        var visible = problem.options.mask.materialize(geometry)
+    /// Applies softcap, bias and ALiBi where every mask allows, and -infinity elsewhere.
+    private func modify(_ scores: inout [Number], _ block: RowBlock, _ allowed: [Bool]) {
+        let (batch, head, keys) = (block.batch, block.head, block.keys)
         let softcap = problem.options.softcap.map { Number($0) }
         let slope = inputs.alibiSlopes.map { Number($0[head]) }
-        let diagonal = geometry.diagonal(.bottomRight)
-        for row in 0..<geometry.queryLength {
-            for column in 0..<geometry.keyLength {
-                let cell = row * geometry.keyLength + column
-                if let mask, !mask.isTrue(batch, head, row, column) { visible[cell] = false }
-                guard visible[cell] else {
+        let diagonal = block.geometry.diagonal(.bottomRight)
+        for (row, query) in block.queries.enumerated() {
+            for column in 0..<keys {
+                let cell = row * keys + column
+                guard allowed[query * keys + column], mask?.isTrue(batch, head, query, column) ?? true else {
+                    // Selected, not added: a hidden score may be NaN.
                     scores[cell] = -.infinity
                     continue
                 }
                 if let softcap { scores[cell] = softcap * Number.hyperbolicTangent(scores[cell] / softcap) }
-                if let bias { scores[cell] += Number(bias.number(batch, head, row, column)) }
-                if let slope { scores[cell] -= slope * Number(abs(row + diagonal - column)) }
+                if let bias { scores[cell] += Number(bias.number(batch, head, query, column)) }
+                if let slope { scores[cell] -= slope * Number(abs(query + diagonal - column)) }
             }
         }
-        return visible
     }
 
     /// Turns a row of scores into probabilities; returns the logarithm of its denominator.
@@ -154,45 +187,65 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
         return shift + Number.logarithm(sum)
     }
 
-    /// P V.
-    ///
-    /// Where a value is not finite, hidden cells are passed over: their probability is 0, and 0 · NaN is NaN.
+    /// P V, [rows, valueDim].
     private func weigh(
-        _ probabilities: [Number], _ visible: [Bool], _ batch: Int, _ head: Int, _ queries: Int, _ keys: Int,
-        _ output: inout [Number]
+        _ probabilities: [Number], _ visible: [Bool], _ block: RowBlock, _ output: inout [Number]
     ) {
-        let kvHead = head / problem.group
         let valueDim = problem.valueDim
+        let valueStart = problem.keyElement(block) * valueDim
         let valueStride = problem.kvHeads * valueDim
+        let outputStart = problem.queryElement(block) * valueDim
         let outputStride = problem.heads * valueDim
-        let valueStart = (batch * problem.keyLength * problem.kvHeads + kvHead) * valueDim
-        let outputStart = (batch * problem.queryLength * problem.heads + head) * valueDim
-        let isFinite = (0..<keys).allSatisfy { row in
+        let isFinite = (0..<block.keys).allSatisfy { row in
             (0..<valueDim).allSatisfy { value[valueStart + row * valueStride + $0].isFinite }
         }
-        if isFinite, keys > 0 {
-            probabilities.withUnsafeBufferPointer { probabilities in
-                value.withUnsafeBufferPointer { value in
-                    output.withUnsafeMutableBufferPointer { output in
-                        guard let p = probabilities.baseAddress, let v = value.baseAddress, let o = output.baseAddress
-                        else { return }
-                        Number.multiply(
-                            rows: queries, columns: valueDim, inner: keys, alpha: 1, a: p, aStride: keys,
-                            b: v + valueStart, bStride: valueStride, transposeB: false, beta: 0, c: o + outputStart,
-                            cStride: outputStride)
+        guard isFinite else {
+            // The probability of a hidden cell is 0, and 0 · NaN is NaN: hidden cells are passed over one by one.
+            for row in 0..<block.rows {
+                for column in 0..<block.keys where visible[row * block.keys + column] {
+                    for d in 0..<valueDim {
+                        output[outputStart + row * outputStride + d] +=
+                            probabilities[row * block.keys + column] * value[valueStart + column * valueStride + d]
                     }
                 }
             }
             return
         }
-        for row in 0..<queries {
-            for column in 0..<keys where visible[row * keys + column] {
-                for d in 0..<valueDim {
-                    output[outputStart + row * outputStride + d] +=
-                        probabilities[row * keys + column] * value[valueStart + column * valueStride + d]
+        probabilities.withUnsafeBufferPointer { probabilities in
+            value.withUnsafeBufferPointer { value in
+                output.withUnsafeMutableBufferPointer { output in
+                    guard let p = probabilities.baseAddress, let v = value.baseAddress, let o = output.baseAddress
+                    else { return }
+                    Number.multiply(
+                        rows: block.rows, columns: valueDim, inner: block.keys, alpha: 1, a: p, aStride: block.keys,
+                        b: v + valueStart, bStride: valueStride, transposeB: false, beta: 0, c: o + outputStart,
+                        cStride: outputStride)
                 }
             }
         }
+    }
+}
+
+/// Some queries of one head of one sequence, and all of its keys.
+private struct RowBlock {
+    let batch: Int
+    let head: Int
+    let queries: Range<Int>
+    let geometry: MaskGeometry
+
+    var rows: Int { queries.count }
+    var keys: Int { geometry.keyLength }
+}
+
+extension AttentionProblem {
+    /// The block's first query row in a dense [batch, queryLength, heads, ...].
+    fileprivate func queryElement(_ block: RowBlock) -> Int {
+        (block.batch * queryLength + block.queries.lowerBound) * heads + block.head
+    }
+
+    /// The first key row of the block's key head in a dense [batch, keyLength, kvHeads, ...].
+    fileprivate func keyElement(_ block: RowBlock) -> Int {
+        block.batch * keyLength * kvHeads + block.head / group
     }
 }
 

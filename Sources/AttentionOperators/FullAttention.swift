@@ -30,12 +30,9 @@ public struct FullAttention: AttentionOperator {
     /// One task for each head and block of queries.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         let sizes = sizes(problem, context)
-        // In Double: three operands converted to arrays, and the scores of one head.
-        let doubles =
-            problem.queryLength * problem.keyLength + problem.batch * problem.queryLength * problem.heads
-            * problem.headDim
-            + problem.batch * problem.keyLength * problem.kvHeads * (problem.headDim + problem.valueDim)
-        let floats = problem.dtype == .float64 ? 2 * doubles : layout(problem, sizes, context).total
+        let floats =
+            problem.dtype == .float64
+            ? DenseReference.workingBytes(problem, precision: .double) / 4 : layout(problem, sizes, context).total
         return .tiled(problem, sizes: sizes, sharing: false, scratchFloats: floats, context: context)
     }
 

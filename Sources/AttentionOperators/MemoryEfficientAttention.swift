@@ -76,7 +76,7 @@ public struct MemoryEfficientAttention: AttentionOperator {
             let rows = blocks[index]
             let total = layout.state(scratch)
             total.reset(rows: rows.rows)
-            tiled.packQueries(rows, scratch)
+            tiled.prepareQueries(rows, scratch)
             summarise(rows, chunk: chunks[rows.batch], tiled, into: total, scratch)
             writer.write(rows, total, kernels: context.kernels)
         }

@@ -15,6 +15,10 @@ public struct AttentionCase: Sendable, Codable, Hashable {
         public var amplitude: Float
         /// How it is stored.
         public var dtype: DType?
+        /// Numbers below this are -infinity: a bias that hides, as other libraries' masks do.
+        public var hiddenBelow: Float?
+        /// Whether its dimensions lie in memory in reverse.
+        public var isTransposed: Bool?
     }
 
     /// A dense Bool mask, made from a seed: true where the number exceeds the threshold.
@@ -25,6 +29,10 @@ public struct AttentionCase: Sendable, Codable, Hashable {
         public var seed: UInt64
         /// From -1 (nearly all true) to 1 (all false).
         public var threshold: Float
+        /// How it is stored: BOOL or U8.
+        public var dtype: DType?
+        /// Whether its dimensions lie in memory in reverse.
+        public var isTransposed: Bool?
     }
 
     /// The seeds of the operands.
@@ -102,22 +110,35 @@ public struct AttentionCase: Sendable, Codable, Hashable {
             query: operand([batch, queryLength, heads, headDim], seeds.query),
             key: operand([batch, keyLength, kvHeads, headDim], seeds.key),
             value: operand([batch, keyLength, kvHeads, valueDim], seeds.value),
-            bias: bias.map {
-                Tensor.random(
-                    uniform: Shape($0.shape), seed: $0.seed, amplitude: $0.amplitude, dtype: $0.dtype ?? .float32)
-            },
-            mask: mask.map { mask in
-                let numbers = Tensor.random(uniform: Shape(mask.shape), seed: mask.seed).floats()
-                let bytes = numbers.map { $0 > mask.threshold ? UInt8(1) : 0 }
-                return (try? Tensor(bytes, shape: Shape(mask.shape)))?.converted(to: .bool)
-                    ?? Tensor(zeros: Shape(mask.shape), dtype: .bool)
-            },
+            bias: bias.map(Self.tensor), mask: mask.map(Self.tensor),
             queryLengths: queryLengths, keyLengths: keyLengths, alibiSlopes: alibiSlopes, sinks: sinks)
     }
 
     private func operand(_ shape: Shape, _ seed: UInt64) -> Tensor {
         let dense = Tensor.random(uniform: shape, seed: seed, amplitude: amplitude, dtype: dtype)
         return isStrided == true ? Self.strided(dense) : dense
+    }
+
+    private static func tensor(_ bias: Bias) -> Tensor {
+        var result = Tensor.random(uniform: Shape(bias.shape), seed: bias.seed, amplitude: bias.amplitude)
+        if let limit = bias.hiddenBelow {
+            result = (try? Tensor(result.floats().map { $0 < limit ? -.infinity : $0 }, shape: result.shape)) ?? result
+        }
+        result = result.converted(to: bias.dtype ?? .float32)
+        return bias.isTransposed == true ? transposed(result) : result
+    }
+
+    private static func tensor(_ mask: Mask) -> Tensor {
+        let cells = Tensor.random(uniform: Shape(mask.shape), seed: mask.seed).floats().map { $0 > mask.threshold }
+        let result = ((try? Tensor(cells, shape: Shape(mask.shape))) ?? Tensor(zeros: Shape(mask.shape), dtype: .bool))
+            .converted(to: mask.dtype ?? .bool)
+        return mask.isTransposed == true ? transposed(result) : result
+    }
+
+    /// The same numbers as a view whose dimensions lie in memory in reverse order.
+    public static func transposed(_ tensor: Tensor) -> Tensor {
+        let axes = Array((0..<tensor.shape.rank).reversed())
+        return (try? tensor.permuted(axes).copied().permuted(axes)) ?? tensor
     }
 
     /// The same numbers as a view: heads before length in memory, and gaps filled with NaN after every row.

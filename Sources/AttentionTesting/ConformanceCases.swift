@@ -113,7 +113,19 @@ public enum ConformanceCases {
                         $0.config = ["causal": .bool(causal)]
                         $0.mask = .init(shape: shape, seed: UInt64(index), threshold: threshold)
                     }
-                }
+                } + [
+                    make("bias-hides-\(index)-causal-\(causal)", 33, 65) {
+                        $0.batch = 2
+                        $0.heads = 4
+                        $0.config = ["causal": .bool(causal)]
+                        $0.bias = .init(
+                            shape: shape, seed: UInt64(index), amplitude: 3, hiddenBelow: 0.5, isTransposed: true)
+                        $0.mask = .init(
+                            shape: scoreShapes[(index + 1) % scoreShapes.count], seed: 9, threshold: -0.8,
+                            dtype: .uint8,
+                            isTransposed: true)
+                    }
+                ]
         }
     }
 
@@ -143,6 +155,18 @@ public enum ConformanceCases {
             $0.amplitude = 4
         },
         make("softcap-causal", 70, 90) { $0.config = ["softcap": 30, "causal": true] },
+        make("softcap-bias", 40) {
+            $0.amplitude = 4
+            $0.config = ["softcap": 3]
+            $0.bias = .init(shape: [40, 40], seed: 2, amplitude: 6)
+        },
+        make("softcap-alibi-sinks", 33, 40) {
+            $0.heads = 2
+            $0.kvHeads = 2
+            $0.alibiSlopes = [0.5, 0.1]
+            $0.sinks = [2, -1]
+            $0.config = ["softcap": 2, "scale": 1]
+        },
         make("softcap-window-strided", 70) {
             $0.config = ["softcap": 5, "window": [9, 9]]
             $0.isStrided = true
@@ -188,6 +212,23 @@ public enum ConformanceCases {
             $0.heads = 8
             $0.kvHeads = 8
             $0.config = ["causal": true]
+        },
+        make("bias-far-below", 40) { $0.bias = .init(shape: [40, 40], seed: 1, amplitude: 1e9) },
+        // One score stands out by far: every probability is 0 or 1.
+        make("logits-1e18", 20, 40) { $0.amplitude = 1e9 },
+        make("tiny-numbers", 20, 40) { $0.amplitude = 1e-20 },
+        make("strided", 70, 90) {
+            $0.batch = 2
+            $0.heads = 4
+            $0.kvHeads = 2
+            $0.isStrided = true
+        },
+        make("no-sequences", 5) { $0.batch = 0 },
+        make("no-sequences-causal-lengths", 5) {
+            $0.batch = 0
+            $0.config = ["causal": true]
+            $0.keyLengths = []
+            $0.queryLengths = []
         },
         make("everything", 65, 130, dim: 80, valueDim: 48) {
             $0.batch = 2

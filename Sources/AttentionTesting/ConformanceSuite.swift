@@ -1,6 +1,7 @@
 public import AttentionCore
 public import Kernels
 import Synchronization
+import TensorCore
 
 /// What the conformance suite found.
 public struct ConformanceReport: Sendable, CustomStringConvertible {
@@ -70,15 +71,18 @@ public enum ConformanceSuite {
             if case .unsupported(_, _, let thrown) = error, thrown == reasons, !reasons.isEmpty {
                 report.refused += 1
             } else {
-                report.failures.append("\(attentionCase.name): threw \(error) though its reasons are \(reasons)")
+                report.failures.append(
+                    "\(attentionCase.name) [\(context.isa)]: threw \(error) though its reasons are \(reasons)")
             }
             return
         }
         guard reasons.isEmpty else {
-            report.failures.append("\(attentionCase.name): ran although it gives reasons \(reasons)")
+            report.failures.append("\(attentionCase.name) [\(context.isa)]: ran although it gives reasons \(reasons)")
             return
         }
         report.accepted += 1
+        let wrongForm = form(of: result, problem, configured)
+        report.failures += wrongForm.map { "\(attentionCase.name) [\(context.isa)]: \($0)" }
         for excess in try tolerance(attentionCase, inputs, options).errors(of: result) {
             if excess.ratio > report.worst.ratio {
                 report.worst = (excess.ratio, "\(attentionCase.name) [\(context.isa)] \(excess.operand)")
@@ -89,6 +93,28 @@ public enum ConformanceSuite {
                         + "allowed \(excess.limit)")
             }
         }
+    }
+
+    /// What is wrong with a result before any number is looked at.
+    private static func form(
+        of result: AttentionOutput, _ problem: AttentionProblem, _ configured: ConfiguredOperator
+    ) -> [String] {
+        var failures: [String] = []
+        let shape = Shape([problem.batch, problem.queryLength, problem.heads, problem.valueDim])
+        if result.output.shape != shape || result.output.dtype != problem.dtype {
+            failures.append(
+                "output is \(result.output.dtype.rawValue) \(result.output.shape); expected "
+                    + "\(problem.dtype.rawValue) \(shape)")
+        }
+        guard let logSumExp = result.logSumExp else {
+            let isDeclared = configured.capabilities.features.contains(.logSumExp)
+            return failures + (isDeclared ? ["logSumExp is missing though it is declared"] : [])
+        }
+        let rows = Shape([problem.batch, problem.heads, problem.queryLength])
+        if logSumExp.shape != rows || logSumExp.dtype != .float32 {
+            failures.append("logSumExp is \(logSumExp.dtype.rawValue) \(logSumExp.shape); expected F32 \(rows)")
+        }
+        return failures
     }
 
     /// References are the same for every operator and instruction set: computed once for each case.

@@ -18,30 +18,36 @@ extension PropertyChecks {
             }
         },
         Law(name: "repeating a call does not change a bit, nor its inputs") { checks in
-            let inputs = checks.inputs(70, 130)
-            let before = inputs.query.copied()
+            let plain = checks.inputs(70, 130)
+            let decorated = try checks.decorated(plain)
+            let inputs = try checks.takes(decorated, .causal) ? decorated : plain
+            let operands = { [inputs] in
+                [inputs.query, inputs.key, inputs.value, inputs.bias, inputs.mask].compactMap { $0 }
+            }
+            let before = operands().map { $0.copied() }
             let first = try checks.forward(inputs, .causal)
             let second = try checks.forward(inputs, .causal)
-            return checks.same(first, second, "second call")
-                + (inputs.query.bitwiseEquals(before) ? [] : ["the queries were modified"])
+            let intact = zip(before, operands()).allSatisfy { $0.bitwiseEquals($1) }
+            return checks.same(first, second, "second call") + (intact ? [] : ["operands were modified"])
         },
         Law(name: "batch company and padding do not change a bit") { checks in
             let lengths = [(40, 40), (7, 70), (33, 5), (1, 64)]
-            var batch = checks.inputs(40, 70, batch: 4)
-            batch.queryLengths = lengths.map { $0.0 }
-            batch.keyLengths = lengths.map { $0.1 }
-            let together = try checks.forward(batch, .causal)
-            return try lengths.enumerated().flatMap { index, length in
-                let alone = AttentionInputs(
-                    query: try batch.query.sliced(0, index..<index + 1).sliced(1, 0..<length.0),
-                    key: try batch.key.sliced(0, index..<index + 1).sliced(1, 0..<length.1),
-                    value: try batch.value.sliced(0, index..<index + 1).sliced(1, 0..<length.1))
-                let result = try checks.forward(alone, .causal)
-                let part = AttentionOutput(
-                    output: try together.output.sliced(0, index..<index + 1).sliced(1, 0..<length.0).contiguous(),
-                    logSumExp: try together.logSumExp?.sliced(0, index..<index + 1).sliced(2, 0..<length.0).contiguous()
-                )
-                return checks.same(part, result, "sequence \(index) alone")
+            let plain = checks.inputs(40, 70, heads: 4, kvHeads: 2, batch: 4)
+            return try [plain, checks.decorated(plain)].enumerated().flatMap { number, operands in
+                var batch = operands
+                batch.queryLengths = lengths.map { $0.0 }
+                batch.keyLengths = lengths.map { $0.1 }
+                // Not every operator takes every modifier, but each is asked about the plain batch.
+                if number > 0, try !checks.takes(batch, .causal) { return [String]() }
+                let together = try checks.forward(batch, .causal)
+                return try lengths.enumerated().flatMap { index, length in
+                    let alone = try sequence(index, of: batch, queries: length.0, keys: length.1)
+                    let part = AttentionOutput(
+                        output: try together.output.sliced(0, index..<index + 1).sliced(1, 0..<length.0).contiguous(),
+                        logSumExp: try together.logSumExp?.sliced(0, index..<index + 1).sliced(2, 0..<length.0)
+                            .contiguous())
+                    return checks.same(part, try checks.forward(alone, .causal), "sequence \(index) alone")
+                }
             }
         },
         Law(name: "long sequences keep their bits in a padded batch") { checks in
@@ -58,11 +64,15 @@ extension PropertyChecks {
             return checks.same(part, try checks.forward(alone), "sequence 1 alone")
         },
         Law(name: "strides do not change a bit") { checks in
-            let inputs = checks.inputs(50, 70, heads: 4, kvHeads: 2, batch: 2)
+            let plain = checks.inputs(50, 70, heads: 4, kvHeads: 2, batch: 2)
+            let decorated = try checks.decorated(plain)
+            let inputs = try checks.takes(decorated, .causal) ? decorated : plain
             var views = inputs
             views.query = AttentionCase.strided(inputs.query)
             views.key = AttentionCase.strided(inputs.key)
             views.value = AttentionCase.strided(inputs.value)
+            views.bias = inputs.bias.map(AttentionCase.transposed)
+            views.mask = inputs.mask.map(AttentionCase.transposed)
             return checks.same(try checks.forward(inputs, .causal), try checks.forward(views, .causal), "views")
         },
         Law(name: "the other queries of a call do not change a bit") { checks in
@@ -75,4 +85,17 @@ extension PropertyChecks {
                 try checks.rows(whole, 0..<123), try checks.forward(part, .causal(.topLeft)), "queries 0 to 123")
         },
     ]
+    /// One sequence of a batch, without its padding.
+    private static func sequence(
+        _ index: Int, of batch: AttentionInputs, queries: Int, keys: Int
+    ) throws -> AttentionInputs {
+        let only = index..<index + 1
+        return AttentionInputs(
+            query: try batch.query.sliced(0, only).sliced(1, 0..<queries),
+            key: try batch.key.sliced(0, only).sliced(1, 0..<keys),
+            value: try batch.value.sliced(0, only).sliced(1, 0..<keys),
+            bias: try batch.bias?.sliced(0, only).sliced(2, 0..<queries).sliced(3, 0..<keys),
+            mask: try batch.mask?.sliced(0, only).sliced(2, 0..<queries).sliced(3, 0..<keys),
+            alibiSlopes: batch.alibiSlopes, sinks: batch.sinks)
+    }
 }

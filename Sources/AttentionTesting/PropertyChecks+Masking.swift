@@ -5,30 +5,21 @@ extension PropertyChecks {
     /// What a row may not see does not reach it.
     static let masking: [Law] = [
         Law(name: "a key that a row may not see leaves the row's bits alone") { checks in
-            let inputs = checks.inputs(150)
-            let whole = try checks.forward(inputs, .causal)
-            return try [1, 13, 14, 40, 100, 149].flatMap { limit in
-                var changed = inputs
-                changed.key = try checks.replacing(inputs.key, rows: limit..<150, by: 1e3)
-                changed.value = try checks.replacing(inputs.value, rows: limit..<150, by: -1e3)
-                let result = try checks.forward(changed, .causal)
-                return checks.same(
-                    try checks.rows(whole, 0..<limit), try checks.rows(result, 0..<limit), "rows before key \(limit)")
+            try sightings(checks).flatMap { sighting in
+                try [0, 13, 14, 40, 99].flatMap { key in
+                    try sighting.disturb(key, key: 1e3, value: -1e3, checks).failures
+                }
             }
         },
         Law(name: "NaN in hidden keys and values never reaches a row") { checks in
-            let inputs = checks.inputs(150)
-            let whole = try checks.forward(inputs, .causal)
-            return try [1, 13, 14, 15, 33, 70, 149].flatMap { limit in
-                var poisoned = inputs
-                poisoned.key = try checks.replacing(inputs.key, rows: limit..<limit + 1, by: .nan)
-                poisoned.value = try checks.replacing(inputs.value, rows: limit..<limit + 1, by: .nan)
-                let result = try checks.forward(poisoned, .causal)
-                var failures = checks.same(
-                    try checks.rows(whole, 0..<limit), try checks.rows(result, 0..<limit), "rows before NaN \(limit)")
-                let seeing = try checks.rows(result, limit..<150).output.doubles()
-                if !seeing.allSatisfy(\.isNaN) { failures.append("rows that see the NaN at \(limit) are not NaN") }
-                return failures
+            let others = checks.configured.capabilities.dtypes.filter { $0 == .float16 || $0 == .bfloat16 }
+            let all = try sightings(checks) + others.flatMap { try sightings(checks, dtype: $0).prefix(2) }
+            return try all.flatMap { sighting in
+                try [1, 13, 14, 15, 33, 99].flatMap { key in
+                    let (failures, seeing) = try sighting.disturb(key, key: .nan, value: .nan, checks)
+                    return failures
+                        + (seeing.allSatisfy(\.isNaN) ? [] : ["\(sighting.name): rows that see key \(key) are not NaN"])
+                }
             }
         },
         Law(name: "infinite values behind a window stay there") { checks in
@@ -60,6 +51,41 @@ extension PropertyChecks {
                 + (padded.allSatisfy { $0 == 0 } ? [] : ["padded rows are not zero"])
                 + (logarithms.allSatisfy { $0 == -.infinity } ? [] : ["padded rows' logSumExp is not -infinity"])
         },
+        Law(name: "NaN in a hidden cell of the bias never reaches a row") { checks in
+            var inputs = checks.inputs(40, 60, batch: 2)
+            inputs.queryLengths = [40, 23]
+            inputs.keyLengths = [60, 37]
+            let mask = AttentionMask.and([.causal, .window(left: 15, right: nil)])
+            var numbers = Tensor.random(uniform: [2, 2, 40, 60], seed: 8, amplitude: 2).floats()
+            inputs.bias = try Tensor(numbers, shape: [2, 2, 40, 60])
+            let clean = try checks.forward(inputs, mask)
+            for (batch, lengths) in zip([0, 1], [(40, 60), (23, 37)]) {
+                let geometry = MaskGeometry(queryLength: lengths.0, keyLength: lengths.1)
+                for cell in 0..<2 * 40 * 60 where !mask.allows(query: cell / 60 % 40, key: cell % 60, geometry) {
+                    numbers[batch * 2 * 40 * 60 + cell] = .nan
+                }
+            }
+            inputs.bias = try Tensor(numbers, shape: [2, 2, 40, 60])
+            return checks.same(clean, try checks.forward(inputs, mask), "NaN in the bias")
+        },
+        Law(name: "a bias of -infinity hides as a mask does") { checks in
+            var inputs = checks.inputs(40, 60)
+            var cells = Tensor.random(uniform: [40, 60], seed: 9).floats().map { $0 > -0.5 }
+            // One row sees nothing, one key is seen by nobody.
+            for cell in cells.indices where cell / 60 == 17 || cell % 60 == 30 { cells[cell] = false }
+            inputs.bias = try Tensor(cells.map { $0 ? 0 : -Float.infinity }, shape: [40, 60])
+            let result = try checks.forward(inputs)
+            let expected = try DenseReference.forward(
+                AttentionInputs(
+                    query: inputs.query, key: inputs.key, value: inputs.value, mask: try Tensor(cells, shape: [40, 60])),
+                options: checks.options(), precision: .double)
+            var failures = try checks.near(result.output, expected.output, "output")
+            if let ours = result.logSumExp, let theirs = expected.logSumExp {
+                failures += try checks.near(ours, theirs, "logSumExp")
+            }
+            inputs.value = try checks.replacing(inputs.value, rows: 30..<31, by: .nan)
+            return failures + checks.same(result, try checks.forward(inputs), "NaN in the value that nobody sees")
+        },
         Law(name: "a row that sees no key is zero, with logSumExp -infinity") { checks in
             let inputs = checks.inputs(40, 10)
             let result = try checks.forward(inputs, .causal)
@@ -83,4 +109,62 @@ extension PropertyChecks {
             }
         },
     ]
+    /// The masks whose reach is watched; those that the operator refuses are left out.
+    private static func sightings(_ checks: PropertyChecks, dtype: DType = .float32) throws -> [Sighting] {
+        let inputs = checks.inputs(70, 100, dtype: dtype)
+        var masked = inputs
+        masked.mask = try Tensor(
+            Tensor.random(uniform: [70, 100], seed: 4).floats().map { $0 > 0.1 }, shape: [70, 100])
+        let all = [
+            Sighting(name: "causal", inputs: inputs, mask: .causal),
+            Sighting(name: "window", inputs: inputs, mask: .window(left: 10, right: 4)),
+            Sighting(name: "top-left causal", inputs: inputs, mask: .causal(.topLeft)),
+            Sighting(name: "prefix or causal", inputs: inputs, mask: .or([.prefix(length: 20), .causal(.topLeft)])),
+            Sighting(name: "not a window", inputs: inputs, mask: .not(.window(left: 20, right: 3))),
+            Sighting(name: "dense mask", inputs: masked, mask: .full),
+            Sighting(name: "dense mask, causal", inputs: masked, mask: .causal),
+        ]
+        let taken = try all.filter { try checks.takes($0.inputs, $0.mask) }
+        // Refused altogether: let the operator say why.
+        if taken.isEmpty { _ = try checks.forward(inputs, .causal) }
+        return taken
+    }
+}
+
+/// A problem whose mask says which rows see a key.
+private struct Sighting {
+    let name: String
+    let inputs: AttentionInputs
+    let mask: AttentionMask
+
+    private func sees(_ query: Int, _ key: Int) -> Bool {
+        let geometry = MaskGeometry(queryLength: inputs.query.shape[1], keyLength: inputs.key.shape[1])
+        guard mask.allows(query: query, key: key, geometry) else { return false }
+        guard let cell = try? inputs.mask?.sliced(0, query..<query + 1).sliced(1, key..<key + 1) else { return true }
+        return cell.doubles() == [1]
+    }
+
+    /// Replaces one key and its value: which rows that may not see it have changed, and the numbers of those that may.
+    func disturb(
+        _ changed: Int, key: Float, value: Float, _ checks: PropertyChecks
+    ) throws -> (failures: [String], seeing: [Double]) {
+        var disturbed = inputs
+        disturbed.key = try checks.replacing(inputs.key, rows: changed..<changed + 1, by: key)
+        disturbed.value = try checks.replacing(inputs.value, rows: changed..<changed + 1, by: value)
+        let before = try checks.forward(inputs, mask)
+        let after = try checks.forward(disturbed, mask)
+        var failures: [String] = []
+        var seeing: [Double] = []
+        for row in 0..<inputs.query.shape[1] {
+            let result = try checks.rows(after, row..<row + 1)
+            if sees(row, changed) {
+                seeing += result.output.doubles()
+            } else {
+                failures += checks.same(
+                    try checks.rows(before, row..<row + 1), result,
+                    "\(name): row \(row), which cannot see key \(changed)")
+            }
+        }
+        return (failures, seeing)
+    }
 }

@@ -68,13 +68,31 @@ public struct PropertyChecks: Sendable {
 
     func inputs(
         _ queryLength: Int, _ keyLength: Int? = nil, heads: Int = 2, kvHeads: Int = 2, dim: Int = 24, batch: Int = 1,
-        seed: UInt64 = 77
+        dtype: DType = .float32, seed: UInt64 = 77
     ) -> AttentionInputs {
         let keys = keyLength ?? queryLength
         return AttentionInputs(
-            query: .random(uniform: [batch, queryLength, heads, dim], seed: seed, amplitude: 2),
-            key: .random(uniform: [batch, keys, kvHeads, dim], seed: seed + 1, amplitude: 2),
-            value: .random(uniform: [batch, keys, kvHeads, dim], seed: seed + 2, amplitude: 2))
+            query: .random(uniform: [batch, queryLength, heads, dim], seed: seed, amplitude: 2, dtype: dtype),
+            key: .random(uniform: [batch, keys, kvHeads, dim], seed: seed + 1, amplitude: 2, dtype: dtype),
+            value: .random(uniform: [batch, keys, kvHeads, dim], seed: seed + 2, amplitude: 2, dtype: dtype))
+    }
+
+    /// The same operands with every modifier: bias, mask, slopes and sinks, different for each sequence and head.
+    func decorated(_ inputs: AttentionInputs) throws -> AttentionInputs {
+        let query = inputs.query.shape
+        let scores = Shape([query[0], query[2], query[1], inputs.key.shape[1]])
+        var result = inputs
+        result.bias = .random(uniform: scores, seed: 5, amplitude: 2)
+        result.mask = try Tensor(
+            Tensor.random(uniform: scores, seed: 6).floats().map { $0 > -0.6 }, shape: scores)
+        result.alibiSlopes = (0..<query[2]).map { 0.5 / Float($0 + 1) }
+        result.sinks = (0..<query[2]).map { Float($0) - 1 }
+        return result
+    }
+
+    /// Whether the operator takes a problem: a law that looks at several passes over those that are refused.
+    func takes(_ inputs: AttentionInputs, _ mask: AttentionMask = .full) throws -> Bool {
+        configured.unsupportedReasons(for: try AttentionProblem(inputs, options: options(mask))).isEmpty
     }
 
     /// Whether two results agree to rounding.
@@ -95,17 +113,15 @@ public struct PropertyChecks: Sendable {
 
     /// A copy with every number of some rows of the length dimension replaced.
     func replacing(_ tensor: Tensor, rows: Range<Int>, batch: Int? = nil, by number: Float) throws -> Tensor {
-        var result = tensor.copied()
+        var numbers = tensor.floats()
         let shape = tensor.shape
         let width = shape[2] * shape[3]
-        try result.withUnsafeMutableElements(Float.self) { numbers in
-            for sequence in 0..<shape[0] where batch == nil || batch == sequence {
-                for cell in rows.lowerBound * width..<rows.upperBound * width {
-                    numbers[sequence * shape[1] * width + cell] = number
-                }
+        for sequence in 0..<shape[0] where batch == nil || batch == sequence {
+            for cell in rows.lowerBound * width..<rows.upperBound * width {
+                numbers[sequence * shape[1] * width + cell] = number
             }
         }
-        return result
+        return try Tensor(numbers, shape: shape).converted(to: tensor.dtype)
     }
 
     /// Queries `rows` of a result.

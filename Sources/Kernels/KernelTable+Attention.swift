@@ -87,15 +87,58 @@ package struct KeyValueBlock {
     }
 }
 
+/// The operands of few query rows: nothing but the queries is copied.
+package struct FewOperands {
+    /// Query rows, at most ``ZooLimits/fewRows``.
+    package var rows: Int
+    /// The extent of a query or key head.
+    package var headDim: Int
+    /// The extent of a value head.
+    package var valueDim: Int
+    /// [rows][queryStride], scaled, padded with zeros.
+    package var query: UnsafePointer<Float>
+    /// Floats between two query rows.
+    package var queryStride: Int
+    /// The block's first key.
+    package var key: UnsafeRawPointer
+    /// Elements between two keys.
+    package var keyStride: Int
+    /// The block's first value.
+    package var value: UnsafeRawPointer
+    /// Elements between two values.
+    package var valueStride: Int
+    /// The element type of keys and values.
+    package var code: Int32
+
+    /// Operands.
+    package init(
+        rows: Int, headDim: Int, valueDim: Int, query: UnsafePointer<Float>, queryStride: Int, key: UnsafeRawPointer,
+        keyStride: Int, value: UnsafeRawPointer, valueStride: Int, code: Int32
+    ) {
+        self.rows = rows
+        self.headDim = headDim
+        self.valueDim = valueDim
+        self.query = query
+        self.queryStride = queryStride
+        self.key = key
+        self.keyStride = keyStride
+        self.value = value
+        self.valueStride = valueStride
+        self.code = code
+    }
+}
+
 /// Limits that the kernels are compiled with.
 package enum ZooLimits {
     /// The most keys that one attention step takes.
     package static let keyBlock = Int(ZOO_MAX_KEY_BLOCK)
+    /// The most query rows that ``KernelTable/attendFew(_:keys:state:scores:modifiers:)`` takes.
+    package static let fewRows = Int(ZOO_MAX_FEW_ROWS)
 }
 
 extension KernelTable {
     /// Floats of scratch that ``attend(rows:headDim:valueDim:queryTiles:block:state:scores:modifiers:)`` needs.
-    package var scoreScratchFloats: Int { tileRows * (ZooLimits.keyBlock + 16) }
+    package var scoreScratchFloats: Int { max(tileRows, ZooLimits.fewRows) * (ZooLimits.keyBlock + 16) }
 
     /// Packs query rows into register tiles, multiplied by `scale`.
     package func packQuery(
@@ -133,6 +176,21 @@ extension KernelTable {
             output_stride: Int64(state.outputStride), row_max: state.rowMax, row_sum: state.rowSum, scores: scores,
             modifiers: modifiers.c, guarded: block.isFinite ? 0 : 1)
         c.pointee.attend_block(&arguments)
+    }
+
+    /// One step of online softmax for few rows, on keys and values that lie in memory as they came.
+    package func attendFew(
+        _ operands: FewOperands, keys: Int, state: RowState, scores: UnsafeMutablePointer<Float>,
+        modifiers: ScoreModifiers
+    ) {
+        var arguments = zoo_few_args(
+            rows: Int64(operands.rows), keys: Int64(keys), head_dim: Int64(operands.headDim),
+            value_dim: Int64(operands.valueDim), query: operands.query, query_stride: Int64(operands.queryStride),
+            key: operands.key, value: operands.value, key_stride: Int64(operands.keyStride),
+            value_stride: Int64(operands.valueStride), dtype: operands.code, output: state.output,
+            output_stride: Int64(state.outputStride), row_max: state.rowMax, row_sum: state.rowSum, scores: scores,
+            modifiers: modifiers.c)
+        c.pointee.attend_few(&arguments)
     }
 
     /// Materialised scores of rows against every key, modified and masked.

@@ -80,22 +80,3 @@ private final class Total: Sendable {
         #expect(!facts.model.isEmpty)
     }
 }
-
-@Suite struct BLASTests {
-    @Test func productsAreRowMajor() {
-        // [1 2; 3 4] times the transpose of [5 6; 7 8].
-        let a: [Double] = [1, 2, 3, 4]
-        let b: [Double] = [5, 6, 7, 8]
-        var c = [Double](repeating: 1, count: 4)
-        Double.multiply(
-            rows: 2, columns: 2, inner: 2, alpha: 2, a: a, aStride: 2, b: b, bStride: 2, transposeB: true, beta: 1,
-            c: &c,
-            cStride: 2)
-        #expect(c == [35, 47, 79, 107])
-        var plain = [Float](repeating: 0, count: 4)
-        Float.multiply(
-            rows: 2, columns: 2, inner: 2, alpha: 1, a: [1, 2, 3, 4], aStride: 2, b: [5, 6, 7, 8], bStride: 2,
-            transposeB: false, beta: 0, c: &plain, cStride: 2)
-        #expect(plain == [19, 22, 43, 50])
-    }
-}

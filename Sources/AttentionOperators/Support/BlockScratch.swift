@@ -32,7 +32,9 @@ struct BlockScratch: Sendable {
 
     // Offsets follow the order of use; each region starts on a cache line.
     var queryTiles: Int { 0 }
-    var keyPanels: Int { queryTiles + (rows * headDim + panelWidth).roundedUp(to: 16) }
+    var keyPanels: Int {
+        queryTiles + max(rows * headDim + panelWidth, ZooLimits.fewRows * queryStride).roundedUp(to: 16)
+    }
     var valuePanels: Int { keyPanels + (keys * headDim + panelWidth).roundedUp(to: 16) }
     var output: Int { valuePanels + (keys * outputStride).roundedUp(to: 16) }
     var rowMax: Int { output + (rows * outputStride).roundedUp(to: 16) }
@@ -48,6 +50,9 @@ struct BlockScratch: Sendable {
     var maskTile: Int { biasTile + (hasBias ? rows * keys : 0).roundedUp(to: 16) }
     var gathered: Int { maskTile + (hasMask ? rows * keys / 4 : 0).roundedUp(to: 16) }
     var total: Int { gathered + (sharesHeads ? rows * headDim : 0).roundedUp(to: 16) }
+
+    /// Floats between two query rows that are not packed into tiles: whole vectors.
+    var queryStride: Int { headDim.roundedUp(to: 16) }
 
     /// The running state of the rows of a task.
     func state(_ scratch: UnsafeMutablePointer<Float>) -> RowState {

@@ -29,7 +29,7 @@ struct SplitKeys: Sendable {
             let rows = blocks[piece.block]
             let state = piece.offset.map { self.state(base.base + $0, rows.rows, tiled) } ?? tiled.layout.state(scratch)
             state.reset(rows: rows.rows)
-            tiled.packQueries(rows, scratch)
+            tiled.prepareQueries(rows, scratch)
             tiled.attend(rows, keys: piece.keys, state: state, scratch)
             if piece.offset == nil { writer.write(rows, state, kernels: kernels) }
         }

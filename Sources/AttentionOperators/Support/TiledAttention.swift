@@ -30,6 +30,19 @@ struct TiledAttention: @unchecked Sendable {
         value = OperandView(inputs.value)
     }
 
+    /// Whether a task reads keys and values where they lie instead of packing them.
+    ///
+    /// With few rows, packing would cost more than the products. Decided by the rows of the whole sequence, so that a
+    /// row's bits do not depend on how a task was cut.
+    func readsInPlace(_ rows: RowBlock) -> Bool {
+        problem.geometry(rows.batch).queryLength * rows.heads <= ZooLimits.fewRows
+    }
+
+    /// Packs a task's queries for ``attend(_:keys:state:_:)``: into register tiles, or in rows when there are few.
+    func prepareQueries(_ rows: RowBlock, _ scratch: UnsafeMutablePointer<Float>) {
+        if readsInPlace(rows) { lineUpQueries(rows, scratch) } else { packQueries(rows, scratch) }
+    }
+
     /// Packs a task's queries, scaled, into register tiles.
     func packQueries(_ rows: RowBlock, _ scratch: UnsafeMutablePointer<Float>) {
         let kernels = context.kernels
@@ -52,6 +65,18 @@ struct TiledAttention: @unchecked Sendable {
         kernels.packQuery(
             tiles, rows: UnsafeRawPointer(gathered), code: DType.float32.kernelCode ?? 0, stride: problem.headDim,
             count: rows.rows, headDim: problem.headDim, scale: scale)
+    }
+
+    private func lineUpQueries(_ rows: RowBlock, _ scratch: UnsafeMutablePointer<Float>) {
+        let scale = problem.scale * Self.log2e
+        for row in 0..<rows.rows {
+            let target = scratch + layout.queryTiles + row * layout.queryStride
+            context.kernels.toFloat(
+                target, from: query.row(rows.batch, rows.query(row), head: rows.head(row)), code: query.code,
+                count: problem.headDim)
+            for d in 0..<problem.headDim { target[d] *= scale }
+            for d in problem.headDim..<layout.queryStride { target[d] = 0 }
+        }
     }
 
     /// Packs the keys and values of a block that are needed, at the places they have in the whole block.
@@ -97,15 +122,32 @@ struct TiledAttention: @unchecked Sendable {
             let block = start..<min(start + layout.keys, keys.upperBound)
             let coverage = modifiers.coverage(rows, keys: block, band: band, geometry)
             if coverage == .empty { continue }
-            let packed = packKeys(
-                rows, keys: block, needed: coverage == .full ? block : block.clamped(to: visible), scratch)
             let values = modifiers.make(
                 rows, keys: block, coverage: coverage, band: band, geometry, scratch: scratch, layout: layout)
+            if readsInPlace(rows) {
+                attendInPlace(rows, keys: block, state: state, modifiers: values, scratch)
+                continue
+            }
+            let packed = packKeys(
+                rows, keys: block, needed: coverage == .full ? block : block.clamped(to: visible), scratch)
             context.kernels.attend(
                 rows: rows.rows, headDim: problem.headDim, valueDim: problem.valueDim,
                 queryTiles: scratch + layout.queryTiles, block: packed, state: state,
                 scores: scratch + layout.scores, modifiers: values)
         }
+    }
+
+    private func attendInPlace(
+        _ rows: RowBlock, keys: Range<Int>, state: RowState, modifiers: ScoreModifiers,
+        _ scratch: UnsafeMutablePointer<Float>
+    ) {
+        let operands = FewOperands(
+            rows: rows.rows, headDim: problem.headDim, valueDim: problem.valueDim, query: scratch + layout.queryTiles,
+            queryStride: layout.queryStride, key: key.row(rows.batch, keys.lowerBound, head: rows.kvHead),
+            keyStride: key.rowStride, value: value.row(rows.batch, keys.lowerBound, head: rows.kvHead),
+            valueStride: value.rowStride, code: key.code)
+        context.kernels.attendFew(
+            operands, keys: keys.count, state: state, scores: scratch + layout.scores, modifiers: modifiers)
     }
 
     /// Runs every task: all visible keys, one pass, then the division.
@@ -115,7 +157,7 @@ struct TiledAttention: @unchecked Sendable {
             let rows = blocks[index]
             let state = layout.state(scratch)
             state.reset(rows: rows.rows)
-            packQueries(rows, scratch)
+            prepareQueries(rows, scratch)
             attend(rows, keys: visibleKeys(rows).aligned(to: layout.keys), state: state, scratch)
             writer.write(rows, state, kernels: context.kernels)
         }

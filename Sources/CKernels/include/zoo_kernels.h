@@ -12,6 +12,9 @@
 // The largest row tile of any table.
 #define ZOO_MAX_TILE_ROWS 16
 
+// The most query rows that attend_few takes.
+#define ZOO_MAX_FEW_ROWS 16
+
 enum zoo_dtype { ZOO_F32 = 0, ZOO_F16 = 1, ZOO_BF16 = 2 };
 enum zoo_activation { ZOO_GELU = 0, ZOO_GELU_TANH = 1, ZOO_RELU = 2, ZOO_SILU = 3 };
 
@@ -44,6 +47,22 @@ struct zoo_attend_args {
     int32_t guarded;             // a value is not finite: never multiply it by a masked zero
 };
 
+// Few query rows against one block of keys that lie in memory as they came: the same step without packing.
+struct zoo_few_args {
+    int64_t rows, keys;          // rows <= ZOO_MAX_FEW_ROWS, keys <= ZOO_MAX_KEY_BLOCK
+    int64_t head_dim, value_dim;
+    const float *query;          // [rows][query_stride], scaled, padded with zeros to whole vectors
+    int64_t query_stride;
+    const void *key, *value;     // rows of dtype, strides in elements
+    int64_t key_stride, value_stride;
+    int32_t dtype;
+    float *output;               // as in zoo_attend_args
+    int64_t output_stride;
+    float *row_max, *row_sum;
+    float *scores;               // scratch: ZOO_MAX_FEW_ROWS * ZOO_SCORE_STRIDE floats
+    struct zoo_score_modifiers modifiers;
+};
+
 // A block of query rows against all keys, scores materialised.
 struct zoo_scores_args {
     int64_t rows, keys, head_dim;
@@ -70,6 +89,7 @@ struct zoo_kernel_table {
                            int64_t value_dim, int64_t panel_rows);
 
     void (*attend_block)(const struct zoo_attend_args *args);
+    void (*attend_few)(const struct zoo_few_args *args);
 
     void (*scores_block)(const struct zoo_scores_args *args);
     // Base-2 softmax of each row in place, without the division; writes maxima and sums.

@@ -110,7 +110,5 @@ static int32_t pack_values(float *panels, const void *rows, int32_t dtype, int64
         special = pack_value_rows(panels, rows, ZOO_F16, stride, count, value_dim, panel_rows);
     else
         special = pack_value_rows(panels, rows, ZOO_BF16, stride, count, value_dim, panel_rows);
-    int32_t any = 0;
-    for (int i = 0; i < VL; i++) any |= special[i];
-    return any == 0;
+    return !v_any(special);
 }

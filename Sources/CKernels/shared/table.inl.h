@@ -5,6 +5,7 @@
 #include "product.inl.h"
 #include "scores.inl.h"
 #include "attend.inl.h"
+#include "few.inl.h"
 #include "materialised.inl.h"
 #include "rows.inl.h"
 
@@ -16,6 +17,7 @@ const struct zoo_kernel_table TABLE = {
     .pack_keys = pack_keys,
     .pack_values = pack_values,
     .attend_block = attend_block,
+    .attend_few = attend_few,
     .scores_block = scores_block,
     .softmax_rows = softmax_rows,
     .weigh_values = weigh_values,

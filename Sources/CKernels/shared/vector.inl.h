@@ -52,23 +52,23 @@ INLINE vi v_lanes(void) {
 }
 
 // Folds halves onto each other: the order of additions is the same for every row.
-INLINE float v_reduce_add(vf v) {
-    float lanes[VL];
-    v_store(lanes, v);
+#if VL == 16
+#define FOLD(v, OP) FOLD_4(OP(OP((v).lo, (v).hi).lo, OP((v).lo, (v).hi).hi), OP)
+#elif VL == 8
+#define FOLD(v, OP) FOLD_4(OP((v).lo, (v).hi), OP)
+#else
+#define FOLD(v, OP) FOLD_4(v, OP)
+#endif
+#define FOLD_4(v, OP) OP(OP((v).lo, (v).hi).x, OP((v).lo, (v).hi).y)
+#define PLUS(a, b) ((a) + (b))
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))
+INLINE float v_reduce_add(vf v) { return FOLD(v, PLUS); }
+INLINE float v_reduce_max(vf v) { return FOLD(v, LARGER); }
+INLINE int v_any(vi v) {
+    int32_t any = 0;
     UNROLL
-    for (int width = VL / 2; width > 0; width /= 2)
-        UNROLL
-        for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
-    return lanes[0];
-}
-INLINE float v_reduce_max(vf v) {
-    float lanes[VL];
-    v_store(lanes, v);
-    UNROLL
-    for (int width = VL / 2; width > 0; width /= 2)
-        UNROLL
-        for (int i = 0; i < width; i++) lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
-    return lanes[0];
+    for (int i = 0; i < VL; i++) any |= v[i];
+    return any != 0;
 }
 
 // 2^x for x <= 0 and for positive x below 127. Underflow gives +0, NaN stays NaN.

@@ -1,0 +1,168 @@
+public import AttentionCore
+
+/// Attention of a sequence to itself: projections to queries, keys and values, an operator, a projection back.
+///
+/// The operator is a specification, found in a registry when the model is checked, or a configured operator as it is.
+public struct SelfAttention: Block {
+    /// Query heads.
+    public var heads: Int
+    /// Key and value heads; `nil` means as many as query heads.
+    public var kvHeads: Int?
+    /// The extent of a head; `nil` means the width divided by the heads.
+    public var headDim: Int?
+    /// The operator with its options; the layer's mask is among them.
+    public var attention: AttentionSpecification {
+        didSet { if attention != oldValue { configured = nil } }
+    }
+    /// Whether the projections have biases.
+    public var bias: Bool
+    /// The operator, when it was given itself and not by name.
+    private(set) var configured: ConfiguredOperator?
+
+    /// Attention by a specification.
+    /// - Parameter mask: what each token sees, besides the mask of the specification.
+    public init(
+        heads: Int, kvHeads: Int? = nil, headDim: Int? = nil,
+        using attention: AttentionSpecification = AttentionSpecification(), mask: AttentionMask = .full,
+        bias: Bool = true
+    ) {
+        self.heads = heads
+        self.kvHeads = kvHeads
+        self.headDim = headDim
+        self.attention = attention
+        self.bias = bias
+        if mask != .full {
+            let own = attention.options.mask
+            self.attention.options.mask = own == .full ? mask : .and([own, mask])
+        }
+    }
+
+    /// Attention by an operator.
+    /// - Parameters:
+    ///   - mask: what each token sees.
+    ///   - options: scale, softcap and the like; a mask in it is joined to `mask`.
+    public init(
+        heads: Int, kvHeads: Int? = nil, headDim: Int? = nil, using configured: ConfiguredOperator,
+        mask: AttentionMask = .full, options: AttentionOptions = .init(), bias: Bool = true
+    ) {
+        let specification = AttentionSpecification(
+            name: configured.id, options: options, configuration: configured.configuration)
+        self.init(
+            heads: heads, kvHeads: kvHeads, headDim: headDim, using: specification, mask: mask, bias: bias)
+        self.configured = configured
+    }
+
+    /// The operator as it will run.
+    /// - Throws: ``AttentionCore/AttentionError`` with the nearest names for an unknown operator or option.
+    func resolve(in registry: OperatorRegistry) throws(AttentionError) -> ResolvedAttention {
+        if let configured { return ResolvedAttention(configured, options: attention.options) }
+        return try attention.resolve(in: registry)
+    }
+}
+
+extension SelfAttention: Hashable {
+    /// Whether two layers are the same as data; an operator given itself counts by its name and options.
+    public static func == (left: SelfAttention, right: SelfAttention) -> Bool {
+        left.heads == right.heads && left.kvHeads == right.kvHeads && left.headDim == right.headDim
+            && left.bias == right.bias && left.attention == right.attention
+    }
+
+    /// Feeds what ``==(_:_:)`` compares.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(heads)
+        hasher.combine(kvHeads)
+        hasher.combine(headDim)
+        hasher.combine(bias)
+        hasher.combine(attention)
+    }
+}
+
+extension SelfAttention: LayerDefinition {
+    static var kind: String { "self-attention" }
+    var node: LayerNode { .selfAttention(self) }
+
+    var summary: String {
+        var text = "\(heads) heads"
+        if let kvHeads, kvHeads != heads { text += ", \(kvHeads) kv heads" }
+        if let headDim { text += " of \(headDim)" }
+        let options = attention.fields.filter { $0.key != "name" }
+        text += ", \(attention.name)"
+        return options.isEmpty ? text : text + " " + ConfigurationValue.object(options).jsonText
+    }
+
+    var configuration: ConfigurationValue {
+        var fields: [String: ConfigurationValue] = ["heads": .integer(heads)]
+        if let kvHeads { fields["kvHeads"] = .integer(kvHeads) }
+        if let headDim { fields["headDim"] = .integer(headDim) }
+        if !bias { fields["bias"] = false }
+        let own = attention.fields
+        fields["attention"] = own.count == 1 ? .string(attention.name) : .object(own)
+        return .object(fields)
+    }
+
+    init(_ value: ConfigurationValue, place: String, attention: inout AttentionPattern) throws(ModelError) {
+        var reader = try FieldReader(value, place: place)
+        let own = reader.value("attention")
+        let specification: AttentionSpecification
+        if let own {
+            specification = try ModelError.attention(at: place) { () throws(AttentionError) in
+                try AttentionSpecification(own)
+            }
+        } else {
+            specification = attention.next()
+        }
+        self.init(
+            heads: try reader.requiredInteger("heads"), kvHeads: try reader.integer("kvHeads"),
+            headDim: try reader.integer("headDim"), using: specification, bias: try reader.bool("bias") ?? true)
+        try reader.finish()
+    }
+
+    func inspect(_ inspector: inout ModelInspector) {
+        inspector.requireTokens()
+        let width = inspector.stream.width
+        inspector.requirePositive("heads", heads)
+        if let kvHeads { inspector.requirePositive("kvHeads", kvHeads) }
+        if let headDim { inspector.requirePositive("headDim", headDim) }
+        guard heads > 0, kvHeads ?? 1 > 0, headDim ?? 1 > 0, width >= heads || headDim != nil else { return }
+        if headDim == nil, width % heads != 0 {
+            inspector.mismatch("heads", expected: "a divisor of the width \(width), or a headDim", actual: "\(heads)")
+            return
+        }
+        let extents = Extents(self, width: width)
+        guard extents.heads <= ModelInspector.maximumProjection / extents.headDim else {
+            inspector.mismatch(
+                "heads times headDim", expected: "at most \(ModelInspector.maximumProjection)",
+                actual: "\(heads) times \(extents.headDim)")
+            return
+        }
+        if heads % extents.kvHeads != 0 {
+            inspector.mismatch("kvHeads", expected: "a divisor of the \(heads) heads", actual: "\(extents.kvHeads)")
+            return
+        }
+        for (name, rows) in [("query", extents.query), ("key", extents.key), ("value", extents.key)] {
+            inspector.parameter("\(name).weight", [rows, width], .matrix)
+            if bias { inspector.parameter("\(name).bias", [rows], .bias) }
+        }
+        inspector.parameter("output.weight", [width, extents.query], .matrix)
+        if bias { inspector.parameter("output.bias", [width], .bias) }
+        inspector.checkOperator(self, extents)
+    }
+
+    /// The numbers that follow from the layer's settings and the width.
+    struct Extents {
+        let heads: Int
+        let kvHeads: Int
+        let headDim: Int
+
+        init(_ layer: SelfAttention, width: Int) {
+            heads = layer.heads
+            kvHeads = layer.kvHeads ?? layer.heads
+            headDim = layer.headDim ?? width / max(1, layer.heads)
+        }
+
+        /// Rows of the query projection.
+        var query: Int { heads * headDim }
+        /// Rows of the key and of the value projection.
+        var key: Int { kvHeads * headDim }
+    }
+}

@@ -1,0 +1,76 @@
+import AttentionCore
+import TensorCore
+
+/// Self-attention with its weights: one product for queries, keys and values, the operator on views of it, one product back.
+struct AttentionRunner: RunnableLayer {
+    let attention: ResolvedAttention
+    let heads: Int
+    let kvHeads: Int
+    let headDim: Int
+    let fused: Projection
+    let output: Projection
+    let place: String
+
+    func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+        let projected = try fused(rows, run)
+        let count = rows.shape[0]
+        let joined = try ModelError.tensors(place) { () throws(TensorError) in
+            try projected.reshaped([1, count, heads + 2 * kvHeads, headDim])
+        }
+        var outputs: [Tensor] = []
+        for span in run.batch.spans {
+            let inputs = try inputs(joined, span)
+            let result = try ModelError.attention(at: place) { () throws(AttentionError) in
+                try attention.forward(inputs, context: run.context)
+            }
+            outputs.append(result.output)
+        }
+        return try output(packed(outputs, rows: count), run)
+    }
+
+    /// One sequence's operands, `[1, length, heads, headDim]`: views of the product, nothing is copied.
+    private func inputs(_ joined: Tensor, _ span: Range<Int>) throws(ModelError) -> AttentionInputs {
+        try ModelError.tensors(place) { () throws(TensorError) in
+            let sequence = try joined.sliced(1, span)
+            return AttentionInputs(
+                query: try sequence.sliced(2, 0..<heads), key: try sequence.sliced(2, heads..<heads + kvHeads),
+                value: try sequence.sliced(2, heads + kvHeads..<heads + 2 * kvHeads))
+        }
+    }
+
+    /// The outputs one below the other, `[rows, heads · headDim]`.
+    private func packed(_ outputs: [Tensor], rows: Int) throws(ModelError) -> Tensor {
+        let width = heads * headDim
+        if outputs.count == 1 {
+            return try ModelError.tensors(place) { () throws(TensorError) in try outputs[0].reshaped([rows, width]) }
+        }
+        let result = Tensor(zeros: [rows, width])
+        var target = result.freshMutableAddress
+        for output in outputs {
+            let dense = output.contiguous()
+            let bytes = dense.count * dense.dtype.byteWidth
+            withExtendedLifetime(dense) { target.copyMemory(from: dense.baseAddress, byteCount: bytes) }
+            target += bytes
+        }
+        return result
+    }
+}
+
+extension SelfAttention {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        let extents = Extents(self, width: try builder.stored("query.weight").shape[1])
+        let names = ["query", "key", "value"]
+        return AttentionRunner(
+            attention: try ModelError.attention(at: builder.place) { () throws(AttentionError) in
+                try resolve(in: builder.registry)
+            },
+            heads: extents.heads, kvHeads: extents.kvHeads, headDim: extents.headDim,
+            fused: Projection(
+                weight: try builder.packed(names.map { "\($0).weight" }),
+                bias: try builder.bias(names.map { "\($0).bias" }, bias), place: builder.place),
+            output: Projection(
+                weight: try builder.packed(["output.weight"]), bias: try builder.bias(["output.bias"], bias),
+                place: builder.place),
+            place: builder.place)
+    }
+}

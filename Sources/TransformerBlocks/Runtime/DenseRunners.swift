@@ -1,0 +1,101 @@
+import Kernels
+import TensorCore
+
+/// A product with its bias.
+struct Projection: Sendable {
+    let weight: PackedMatrix
+    let bias: Tensor?
+    let place: String
+
+    func callAsFunction(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+        try ModelError.tensors(place) { () throws(TensorError) in
+            try DenseLayers.linear(rows, weight, bias: bias, context: run.context)
+        }
+    }
+}
+
+extension Projection: RunnableLayer {
+    func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor { try self(rows, run) }
+}
+
+extension Linear {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        Projection(
+            weight: try builder.packed(["weight"]), bias: try builder.bias(["bias"], bias), place: builder.place)
+    }
+}
+
+extension LanguageModelHead {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        let weight = try tied ? builder.tensor(builder.tokenTable) : builder.stored("weight")
+        return Projection(weight: try builder.packed(weight), bias: nil, place: builder.place)
+    }
+}
+
+extension LayerNorm {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        Runner(
+            gain: try builder.dense("weight"), bias: try builder.bias(["bias"], bias), epsilon: epsilon,
+            place: builder.place)
+    }
+
+    private struct Runner: RunnableLayer {
+        let gain: Tensor
+        let bias: Tensor?
+        let epsilon: Float
+        let place: String
+
+        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+            try ModelError.tensors(place) { () throws(TensorError) in
+                try DenseLayers.layerNorm(rows, gain: gain, bias: bias, epsilon: epsilon, context: run.context)
+            }
+        }
+    }
+}
+
+extension FeedForward {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        Runner(
+            up: Projection(
+                weight: try builder.packed(["up.weight"]), bias: try builder.bias(["up.bias"], bias),
+                place: builder.place),
+            down: Projection(
+                weight: try builder.packed(["down.weight"]), bias: try builder.bias(["down.bias"], bias),
+                place: builder.place),
+            activation: activation)
+    }
+
+    private struct Runner: RunnableLayer {
+        let up: Projection
+        let down: Projection
+        let activation: Activation
+
+        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+            let hidden = try up(rows, run)
+            let active = try ModelError.tensors(up.place) { () throws(TensorError) in
+                try DenseLayers.activation(hidden, activation, context: run.context)
+            }
+            return try down(active, run)
+        }
+    }
+}
+
+extension Residual {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        Runner(layers: try builder.build(layers), place: builder.place)
+    }
+
+    private struct Runner: RunnableLayer {
+        let layers: [any RunnableLayer]
+        let place: String
+
+        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+            var inner = rows
+            for layer in layers { inner = try layer.run(inner, run) }
+            let change = inner
+            return try ModelError.tensors(place) { () throws(TensorError) in
+                try DenseLayers.add(rows, change, context: run.context)
+            }
+        }
+    }
+}

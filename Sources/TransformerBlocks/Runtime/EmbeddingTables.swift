@@ -1,0 +1,96 @@
+import Kernels
+import TensorCore
+
+/// A table of rows, dense F32.
+struct RowTable: Sendable {
+    let table: Tensor
+    let place: String
+    /// What a row's number is called in messages.
+    let operand: String
+    let context: ComputeContext
+
+    init(_ builder: NetworkBuilder, operand: String) throws(ModelError) {
+        table = try builder.dense("weight").contiguous()
+        place = builder.place
+        self.operand = operand
+        context = builder.context
+    }
+
+    /// Refuses numbers beyond the table.
+    private func check(_ indices: [Int]) throws(ModelError) {
+        let limit = table.shape[0]
+        if let bad = indices.first(where: { $0 < 0 || $0 >= limit }) {
+            throw .invalidInput(
+                operand: "\(operand) at \(place)", expected: "a number from 0 to \(limit - 1)", actual: "\(bad)")
+        }
+    }
+
+    /// The rows of the given numbers.
+    func gather(_ indices: [Int]) throws(ModelError) -> Tensor {
+        try check(indices)
+        let width = table.shape[1]
+        let result = Tensor(zeros: [indices.count, width])
+        let target = result.freshMutableAddress.assumingMemoryBound(to: Float.self)
+        withExtendedLifetime(table) {
+            let source = table.baseAddress.assumingMemoryBound(to: Float.self)
+            for (row, index) in indices.enumerated() {
+                (target + row * width).update(from: source + index * width, count: width)
+            }
+        }
+        return result
+    }
+
+    /// Rows plus the rows of the given numbers.
+    func add(_ indices: [Int], to rows: Tensor) throws(ModelError) -> Tensor {
+        let summand = try gather(indices)
+        return try ModelError.tensors(place) { () throws(TensorError) in
+            try DenseLayers.add(rows, summand, context: context)
+        }
+    }
+}
+
+extension TokenEmbedding {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        Runner(table: try RowTable(builder, operand: "token"))
+    }
+
+    private struct Runner: RunnableLayer {
+        let table: RowTable
+
+        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor { try table.gather(run.batch.ids) }
+    }
+}
+
+extension PositionEmbedding {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        Runner(table: try RowTable(builder, operand: "position"))
+    }
+
+    private struct Runner: RunnableLayer {
+        let table: RowTable
+
+        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+            let limit = table.table.shape[0]
+            if let index = run.batch.spans.firstIndex(where: { $0.count > limit }) {
+                throw .invalidInput(
+                    operand: "sequence \(index)", expected: "at most the \(limit) tokens of the position-embedding",
+                    actual: "\(run.batch.spans[index].count) tokens long")
+            }
+            return try table.add(run.batch.positions, to: rows)
+        }
+    }
+}
+
+extension TokenTypeEmbedding {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        Runner(table: try RowTable(builder, operand: "token type"))
+    }
+
+    private struct Runner: RunnableLayer {
+        let table: RowTable
+
+        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+            try table.add(run.batch.typeIds, to: rows)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import AttentionCore
+import Kernels
+import TensorCore
+
+/// Hands a layer its weights by their own names.
+struct NetworkBuilder {
+    let tensors: [String: Tensor]
+    let registry: OperatorRegistry
+    let context: ComputeContext
+    /// The parameter name of the token embedding's table.
+    let tokenTable: String
+    var path: [Int] = []
+
+    /// The place for messages.
+    var place: String { "layers" + path.map { "[\($0)]" }.joined() }
+
+    /// Layers ready to run.
+    func build(_ layers: [LayerNode]) throws(ModelError) -> [any RunnableLayer] {
+        var result: [any RunnableLayer] = []
+        for (index, layer) in layers.enumerated() {
+            var inner = self
+            inner.path.append(index)
+            result.append(try layer.definition.build(inner))
+        }
+        return result
+    }
+
+    /// A parameter of this layer as it was stored.
+    func stored(_ name: String) throws(ModelError) -> Tensor {
+        try tensor("layers.\(path.map(String.init).joined(separator: ".")).\(name)")
+    }
+
+    /// A parameter of the model as it was stored.
+    func tensor(_ name: String) throws(ModelError) -> Tensor {
+        // The loader has put every parameter of the inspector here.
+        guard let tensor = tensors[name] else {
+            throw .weights(
+                origin: place, [WeightMismatch(tensor: name, expected: "a loaded tensor", actual: "missing")])
+        }
+        return tensor
+    }
+
+    /// A table or vector of this layer, dense F32.
+    func dense(_ name: String) throws(ModelError) -> Tensor { try stored(name).converted(to: .float32) }
+
+    /// A bias, when the layer has them.
+    func bias(_ names: [String], _ isPresent: Bool) throws(ModelError) -> Tensor? {
+        guard isPresent else { return nil }
+        var parts: [Tensor] = []
+        for name in names { parts.append(try dense(name)) }
+        return Self.stacked(parts)
+    }
+
+    /// Weights one below the other, packed for products.
+    func packed(_ names: [String]) throws(ModelError) -> PackedMatrix {
+        var parts: [Tensor] = []
+        for name in names { parts.append(try stored(name)) }
+        if Set(parts.map(\.dtype)).count > 1 { parts = parts.map { $0.converted(to: .float32) } }
+        return try packed(Self.stacked(parts))
+    }
+
+    /// A weight, packed for products.
+    func packed(_ weight: Tensor) throws(ModelError) -> PackedMatrix {
+        try ModelError.tensors(place) { () throws(TensorError) in try PackedMatrix(weight, context: context) }
+    }
+
+    /// Tensors of one element type joined along the first dimension.
+    private static func stacked(_ parts: [Tensor]) -> Tensor {
+        guard parts.count > 1, let first = parts.first else { return parts.first ?? Tensor(zeros: [0]) }
+        var extents = first.shape.dimensions
+        extents[0] = parts.reduce(0) { $0 + $1.shape[0] }
+        let result = Tensor(zeros: Shape(extents), dtype: first.dtype)
+        var target = result.freshMutableAddress
+        for part in parts {
+            let dense = part.contiguous()
+            let bytes = dense.count * dense.dtype.byteWidth
+            withExtendedLifetime(dense) { target.copyMemory(from: dense.baseAddress, byteCount: bytes) }
+            target += bytes
+        }
+        return result
+    }
+}
