@@ -45,7 +45,8 @@ enum ZooProcess {
         _ arguments: [String], input: String = "", environment: [String: String] = [:]
     ) throws -> Outcome {
         let process = Process()
-        process.executableURL = try #require(executable, "the zoo executable is not beside the test bundle")
+        let binary: URL = try #require(executable, "the zoo executable is not beside the test bundle")
+        process.executableURL = binary
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         let folder = try TemporaryFolder()
