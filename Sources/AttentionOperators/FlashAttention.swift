@@ -64,8 +64,7 @@ public struct FlashAttention: AttentionOperator {
     }
 
     private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {
-        var sizes = TileSizes.streaming(problem, context: context)
-            .balanced(totalRows: problem.batch * problem.heads * problem.queryLength, context: context)
+        var sizes = TileSizes.tasks(problem, sharing: false, context: context)
         if let keys = configuration.keyTile { sizes.keys = keys.roundedUp(to: context.kernels.panelWidth) }
         if let rows = configuration.queryTile { sizes.rows = rows }
         return sizes

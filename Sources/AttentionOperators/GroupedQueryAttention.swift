@@ -53,7 +53,7 @@ public struct GroupedQueryAttention: AttentionOperator {
 
     /// One task for each key head and block of queries.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        let sizes = sizes(problem, context)
+        let sizes = TileSizes.tasks(problem, sharing: true, context: context)
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
         return .tiled(problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context)
     }
@@ -70,13 +70,5 @@ public struct GroupedQueryAttention: AttentionOperator {
         let blocks = RowBlock.cut(problem, rows: sizes.rows, sharing: true)
         return SplitKeys(keys: configuration.keySplit.roundedUp(to: sizes.keys), rows: Self.splitRows)
             .run(tiled, blocks, sinks: inputs.sinks)
-    }
-
-    private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {
-        var sizes = TileSizes.streaming(problem, context: context)
-            .balanced(totalRows: problem.batch * problem.heads * problem.queryLength, context: context)
-        // A task holds whole positions: at least one query of every head of the group.
-        sizes.rows = max(sizes.rows / problem.group, 1) * problem.group
-        return sizes
     }
 }

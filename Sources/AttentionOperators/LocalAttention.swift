@@ -36,7 +36,7 @@ public struct LocalAttention: AttentionOperator {
 
     /// One task for each head and block of queries.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        let sizes = sizes(problem, context)
+        let sizes = TileSizes.tasks(problem, sharing: true, context: context)
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
         return .tiled(problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context)
     }
@@ -51,12 +51,5 @@ public struct LocalAttention: AttentionOperator {
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
         let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
         return tiled.run(RowBlock.cut(problem, rows: sizes.rows, sharing: true), sinks: inputs.sinks)
-    }
-
-    private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {
-        var sizes = TileSizes.streaming(problem, context: context)
-            .balanced(totalRows: problem.batch * problem.heads * problem.queryLength, context: context)
-        sizes.rows = max(sizes.rows / problem.group, 1) * problem.group
-        return sizes
     }
 }

@@ -1,4 +1,5 @@
 import AttentionCore
+import TensorCore
 import Testing
 
 /// Masks against pictures of them and against their own specification, exhaustively on small geometries.
@@ -49,7 +50,7 @@ import Testing
             .or([]), .not(.or([])), .not(.and([.prefix(length: 0), .causal])),
             .window(left: Int.max, right: Int.max), .window(left: Int.max, right: 0),
         ]
-        var generator = SplitMix(seed: 7)
+        var generator = CounterRandom(seed: 7)
         for _ in 0..<120 { masks.append(.random(depth: 3, using: &generator)) }
         return masks
     }()
@@ -112,7 +113,7 @@ import Testing
     }
 
     @Test func deMorganHolds() {
-        var generator = SplitMix(seed: 11)
+        var generator = CounterRandom(seed: 11)
         for _ in 0..<200 {
             let left = AttentionMask.random(depth: 2, using: &generator)
             let right = AttentionMask.random(depth: 2, using: &generator)

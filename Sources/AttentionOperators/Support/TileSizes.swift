@@ -18,7 +18,7 @@ struct TileSizes: Sendable, Hashable {
     ///
     /// A quarter of the second-level cache holds a block of keys and values, three eighths hold the queries and the
     /// accumulators: what remains takes the operands on their way in. Measured flat between these and half of them.
-    static func streaming(_ problem: AttentionProblem, context: ComputeContext) -> TileSizes {
+    private static func streaming(_ problem: AttentionProblem, context: ComputeContext) -> TileSizes {
         let kernels = context.kernels
         let cache = CPUFacts.current.l2Bytes
         let width = problem.headDim + problem.valueDim.roundedUp(to: kernels.panelWidth)
@@ -29,10 +29,19 @@ struct TileSizes: Sendable, Hashable {
             keys: min(maximumKeys, max(64, keys)))
     }
 
+    /// Sizes for the tasks of a problem: whole positions when the heads of a group share a task, so that every task holds
+    /// at least one query of each.
+    static func tasks(_ problem: AttentionProblem, sharing: Bool, context: ComputeContext) -> TileSizes {
+        var sizes = streaming(problem, context: context)
+            .balanced(totalRows: problem.batch * problem.heads * problem.queryLength, context: context)
+        if sharing { sizes.rows = max(sizes.rows / problem.group, 1) * problem.group }
+        return sizes
+    }
+
     /// Fewer rows for each task, so that every thread gets several and none waits long for the last.
     ///
     /// Never changes bits.
-    func balanced(totalRows: Int, context: ComputeContext) -> TileSizes {
+    private func balanced(totalRows: Int, context: ComputeContext) -> TileSizes {
         let share = totalRows / (4 * context.threads)
         var result = self
         let smallest = min(rows, 8 * context.kernels.tileRows)

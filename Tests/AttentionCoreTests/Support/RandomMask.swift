@@ -1,8 +1,9 @@
 import AttentionCore
+import TensorCore
 
 extension AttentionMask {
     /// A random expression of at most the given depth.
-    static func random(depth: Int, using generator: inout SplitMix) -> AttentionMask {
+    static func random(depth: Int, using generator: inout CounterRandom) -> AttentionMask {
         let kinds = depth > 0 ? 7 : 4
         switch Int.random(in: 0..<kinds, using: &generator) {
         case 0: return .full
@@ -18,16 +19,16 @@ extension AttentionMask {
         }
     }
 
-    private static func randomParts(_ depth: Int, _ generator: inout SplitMix) -> [AttentionMask] {
+    private static func randomParts(_ depth: Int, _ generator: inout CounterRandom) -> [AttentionMask] {
         let count = Int.random(in: 0...3, using: &generator)
         return (0..<count).map { _ in random(depth: depth - 1, using: &generator) }
     }
 
-    private static func randomCorner(using generator: inout SplitMix) -> MaskCorner {
+    private static func randomCorner(using generator: inout CounterRandom) -> MaskCorner {
         Bool.random(using: &generator) ? .bottomRight : .topLeft
     }
 
-    private static func randomSide(using generator: inout SplitMix) -> Int? {
+    private static func randomSide(using generator: inout CounterRandom) -> Int? {
         let side = Int.random(in: -1...4, using: &generator)
         return side < 0 ? nil : side
     }
