@@ -27,6 +27,9 @@ try:
 except ImportError as error:
     sys.exit(f"sdpa.py needs torch, numpy and safetensors (see Benchmarks/Peers/README.md): {error}")
 
+# Float32 sums in another order differ by about 1e-6 on these inputs; a wrong mask or head differs by far more.
+DIFFERENCE_LIMIT = 1e-4
+
 
 @dataclass(frozen=True)
 class Case:
@@ -85,7 +88,10 @@ class Worker:
         answer = self.process.stdout.readline()
         if not answer:
             sys.exit(f"zoo bench-worker ended with status {self.process.wait()}")
-        return json.loads(answer)
+        fields = json.loads(answer)
+        if "error" in fields:
+            sys.exit(f"zoo bench-worker answered '{line}' with: {fields['error']}")
+        return fields
 
     def close(self) -> None:
         assert self.process.stdin
@@ -112,9 +118,11 @@ def torch_call(case: Case, tensors: dict[str, torch.Tensor]):
 def largest_difference(zoo: str, case: Case, path: Path, call, threads: int) -> float:
     """How far the two outputs are apart: both must compute the same thing."""
     output = path.with_name("output.safetensors")
-    subprocess.run(
+    run = subprocess.run(
         [zoo, "run", case.operator, "--input", str(path), "--output", str(output), "--config", json.dumps(case.config),
-         "--threads", str(threads)], check=True, stdout=subprocess.DEVNULL)
+         "--threads", str(threads)], stdout=subprocess.DEVNULL)
+    if run.returncode != 0:
+        sys.exit(f"{case.name}: zoo run {case.operator} ended with status {run.returncode}")
     theirs = call().transpose(1, 2).numpy()
     return float(np.abs(load_file(output)["output"] - theirs).max())
 
@@ -129,6 +137,9 @@ def measure(zoo: str, case: Case, folder: Path, threads: int, rounds: int) -> di
     save_file(arrays, path)
     call = torch_call(case, {name: torch.from_numpy(array) for name, array in arrays.items()})
     difference = largest_difference(zoo, case, path, call, threads)
+    # Written so that NaN fails too; the time of a wrong answer is worth nothing.
+    if not difference <= DIFFERENCE_LIMIT:
+        sys.exit(f"{case.name}: the outputs differ by {difference:.1e}, allowed {DIFFERENCE_LIMIT:.0e}")
     worker = Worker(zoo, case, path, threads)
     theirs: list[float] = []
     ours: list[float] = []
