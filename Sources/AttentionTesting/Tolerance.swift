@@ -3,10 +3,7 @@ import TensorCore
 
 /// How far a result may be from the truth, and how far it is.
 ///
-/// The rule of FlashAttention's tests, `|ours - Double| <= 2 · |Float reference - Double|` in the largest norm, plus a
-/// rounding floor. The floor is eight units in the last place of the largest magnitude: a reference on a tiny problem can
-/// be right by luck, and no implementation must be lucky too. Storage in sixteen bits adds half a unit of its own last
-/// place.
+/// What is allowed is ``AttentionCore/ErrorLimit``: twice the error of a plain Float implementation, and a floor.
 public struct Tolerance: Sendable {
     /// The Double reference.
     public let truth: AttentionOutput
@@ -53,13 +50,8 @@ public struct Tolerance: Sendable {
         guard let error = try? ours.maxAbsoluteDifference(truth), let float = try? plain.maxAbsoluteDifference(truth)
         else { return Excess(operand: operand, error: .infinity, limit: 0) }
         let magnitude = truth.doubles().reduce(0) { $1.isFinite ? max($0, abs($1)) : $0 }
-        let storage: Double =
-            switch ours.dtype {
-            case .float16: 0x1p-11
-            case .bfloat16: 0x1p-8
-            default: 0
-            }
-        let floor = 8 * 0x1p-24 * max(1, magnitude)
-        return Excess(operand: operand, error: error, limit: 2 * float + floor + storage * magnitude)
+        return Excess(
+            operand: operand, error: error,
+            limit: ErrorLimit.allowed(floatError: float, magnitude: magnitude, stored: ours.dtype))
     }
 }

@@ -3,10 +3,7 @@ import TensorCore
 
 /// Compares results with the Double and the Float reference of a problem.
 ///
-/// The rule is FlashAttention's: an error may be at most twice that of a plain Float implementation, both against
-/// Double; `|ours - Double| <= max(floor, 2 · |Float - Double|)`. The floor is eight units in the last place of the
-/// largest magnitude, because a plain implementation of a tiny problem can be right by luck. Storage in sixteen bits adds
-/// half a unit of its own last place.
+/// What is allowed is ``AttentionCore/ErrorLimit``: twice the error of a plain Float implementation, and a floor.
 public struct ReferenceCheck: Sendable {
     /// How much of a problem is compared.
     public enum Effort: Sendable, Hashable {
@@ -126,12 +123,6 @@ private struct Extremes {
     }
 
     func tolerance(_ stored: DType) -> Double {
-        let half: Double =
-            switch stored {
-            case .float16: 0x1p-11
-            case .bfloat16: 0x1p-8
-            default: 0
-            }
-        return max(8 * 0x1p-24 * max(1, magnitude), 2 * floatError) + half * magnitude
+        ErrorLimit.allowed(floatError: floatError, magnitude: magnitude, stored: stored)
     }
 }
