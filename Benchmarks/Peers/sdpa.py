@@ -30,6 +30,9 @@ except ImportError as error:
 # Float32 sums in another order differ by about 1e-6 on these inputs; a wrong mask or head differs by far more.
 DIFFERENCE_LIMIT = 1e-4
 
+# Both sides keep waiting threads spinning for a moment after a call; the other's turn begins when that is over.
+SETTLE_SECONDS = 0.05
+
 
 @dataclass(frozen=True)
 class Case:
@@ -143,15 +146,18 @@ def measure(zoo: str, case: Case, folder: Path, threads: int, rounds: int) -> di
     worker = Worker(zoo, case, path, threads)
     theirs: list[float] = []
     ours: list[float] = []
+    peaks: list[float] = []
     call()
-    worker.ask("run 1")
+    # As many calls a turn as take a tenth of a second; the first of each turn warms caches and is not counted.
+    calls = max(1, min(20, int(0.1 / min(worker.ask("run 2")["seconds"]))))
     for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        theirs.append(time.perf_counter() - start)
-        ours += worker.ask("run 1")["seconds"]
-    peak = worker.ask("peak")["gflops"]
+        theirs += timed(call, calls + 1)[1:]
+        time.sleep(SETTLE_SECONDS)
+        ours += worker.ask(f"run {calls + 1}")["seconds"][1:]
+        peaks.append(worker.ask("peak")["gflops"])
+        time.sleep(SETTLE_SECONDS)
     worker.close()
+    peak = statistics.median(peaks)
     torch_median, zoo_median = statistics.median(theirs), statistics.median(ours)
     return {
         "case": case.name, "operator": case.operator, "threads": threads, "torch_ms": torch_median * 1e3,
@@ -160,6 +166,16 @@ def measure(zoo: str, case: Case, folder: Path, threads: int, rounds: int) -> di
         "zoo_fraction": case.useful_flops / zoo_median / 1e9 / peak, "max_difference": difference,
         "alternations": rounds,
     }
+
+
+def timed(call, calls: int) -> list[float]:
+    """Seconds of each call."""
+    seconds = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 def find_zoo(given: str | None) -> str:
