@@ -91,7 +91,8 @@ let package = Package(
         .testTarget(
             name: "ZooTests",
             dependencies: [
-                "zoo", "BenchHarness", "AttentionOperators", "AttentionCore", "AttentionTesting", "Kernels",
+                "zoo", "AttentionZoo", "BenchHarness", "AttentionOperators", "AttentionCore", "AttentionTesting",
+                "Kernels",
                 "TensorCore",
             ]),
     ],
