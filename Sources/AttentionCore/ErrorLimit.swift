@@ -3,22 +3,24 @@ public import TensorCore
 /// How far from the truth a result may be.
 ///
 /// The rule of FlashAttention's tests, `|ours - Double| <= 2 · |Float reference - Double|` in the largest norm, plus a
-/// rounding floor. The floor is eight units in the last place of the largest magnitude: a reference on a tiny problem can
-/// be right by luck, and no implementation must be lucky too. Storage in sixteen bits adds half a unit of its own last
-/// place.
+/// rounding floor: a reference on a tiny problem can be right by luck, and no implementation must be lucky too. The floor
+/// is eight units in the last place of the largest magnitude, and for an output four more for each unit of the largest
+/// score: a score of 100 is known to 100 units, and an output moves with its scores. Storage in sixteen bits adds half a
+/// unit of its own last place.
 public enum ErrorLimit {
     /// The largest error that is allowed.
     /// - Parameters:
     ///   - floatError: the largest error of the Float reference.
     ///   - magnitude: the largest finite magnitude of the truth.
+    ///   - scores: for an output, the largest finite magnitude of its log-sum-exp, which is that of its scores.
     ///   - stored: the element type of the result.
-    public static func allowed(floatError: Double, magnitude: Double, stored: DType) -> Double {
+    public static func allowed(floatError: Double, magnitude: Double, scores: Double = 0, stored: DType) -> Double {
         let storage: Double =
             switch stored {
             case .float16: 0x1p-11
             case .bfloat16: 0x1p-8
             default: 0
             }
-        return 2 * floatError + 8 * 0x1p-24 * max(1, magnitude) + storage * magnitude
+        return 2 * floatError + (8 + 4 * scores) * 0x1p-24 * max(1, magnitude) + storage * magnitude
     }
 }

@@ -39,19 +39,27 @@ public struct Tolerance: Sendable {
 
     /// The errors of a result.
     public func errors(of result: AttentionOutput) -> [Excess] {
-        var excesses = [compare("output", result.output, truth.output, plain.output)]
+        let scores = truth.logSumExp.map(Self.magnitude) ?? 0
+        var excesses = [compare("output", result.output, truth.output, plain.output, scores: scores)]
         if let ours = result.logSumExp, let expected = truth.logSumExp, let float = plain.logSumExp {
-            excesses.append(compare("logSumExp", ours, expected, float))
+            excesses.append(compare("logSumExp", ours, expected, float, scores: 0))
         }
         return excesses
     }
 
-    private func compare(_ operand: String, _ ours: Tensor, _ truth: Tensor, _ plain: Tensor) -> Excess {
+    /// The largest finite magnitude.
+    private static func magnitude(_ tensor: Tensor) -> Double {
+        tensor.doubles().reduce(0) { $1.isFinite ? max($0, abs($1)) : $0 }
+    }
+
+    private func compare(
+        _ operand: String, _ ours: Tensor, _ truth: Tensor, _ plain: Tensor, scores: Double
+    ) -> Excess {
         guard let error = try? ours.maxAbsoluteDifference(truth), let float = try? plain.maxAbsoluteDifference(truth)
         else { return Excess(operand: operand, error: .infinity, limit: 0) }
-        let magnitude = truth.doubles().reduce(0) { $1.isFinite ? max($0, abs($1)) : $0 }
         return Excess(
             operand: operand, error: error,
-            limit: ErrorLimit.allowed(floatError: float, magnitude: magnitude, stored: ours.dtype))
+            limit: ErrorLimit.allowed(
+                floatError: float, magnitude: Self.magnitude(truth), scores: scores, stored: ours.dtype))
     }
 }

@@ -96,7 +96,8 @@ public struct ReferenceCheck: Sendable {
         }
         let hasLogSumExp = result.logSumExp != nil && parts.contains { $0.truth.logSumExp != nil }
         return Verdict(
-            maxError: output.error, floatError: output.floatError, tolerance: output.tolerance(result.output.dtype),
+            maxError: output.error, floatError: output.floatError,
+            tolerance: output.tolerance(result.output.dtype, scores: logSumExp.magnitude),
             logSumExpError: hasLogSumExp ? logSumExp.error : nil,
             logSumExpTolerance: hasLogSumExp ? logSumExp.tolerance(.float32) : nil, coverage: coverage.description)
     }
@@ -122,7 +123,7 @@ private struct Extremes {
         magnitude = truth.doubles().reduce(magnitude) { $1.isFinite ? max($0, abs($1)) : $0 }
     }
 
-    func tolerance(_ stored: DType) -> Double {
-        ErrorLimit.allowed(floatError: floatError, magnitude: magnitude, stored: stored)
+    func tolerance(_ stored: DType, scores: Double = 0) -> Double {
+        ErrorLimit.allowed(floatError: floatError, magnitude: magnitude, scores: scores, stored: stored)
     }
 }

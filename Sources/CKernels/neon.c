@@ -7,6 +7,7 @@
 #define MR 6
 #define V_FMA(a, b, c) __builtin_elementwise_fma((a), (b), (c))
 #define S_FMA(a, b, c) __builtin_fmaf((a), (b), (c))
+#define DOT_RUN 128
 #define ISA_NAME "neon"
 #define TABLE zoo_table_neon
 

@@ -9,7 +9,6 @@
 // Scores of R rows; keeps the maximum of whole rows when no modifier will change them.
 //
 // The inner dimension is summed in runs of DOT_RUN: rounding grows with the length of a chain of additions.
-#define DOT_RUN 128
 INLINE void score_tile(const int R, const float *query, const struct zoo_attend_args *args, int64_t first_panel,
                        int64_t end_panel, float *maxima, int want_maxima) {
     vf highest[MR];

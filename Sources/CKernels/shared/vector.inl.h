@@ -4,6 +4,7 @@
 //   MR         rows in a register tile
 //   V_FMA      fused multiply-add of three vectors, or the closest the instruction set has
 //   S_FMA      the same of three floats
+//   DOT_RUN    how many products of a score are summed in one chain
 //   ISA_NAME   the table's name
 //   TABLE      the table's symbol
 
