@@ -33,6 +33,9 @@ struct List<Element: ExpressibleByArgument & Sendable>: ExpressibleByArgument, S
         guard values.count == parts.count, !values.isEmpty else { return nil }
         self.values = values
     }
+
+    /// What the help shows as the default: as it would be typed.
+    var defaultValueDescription: String { values.map(\.defaultValueDescription).joined(separator: ",") }
 }
 
 /// Keys to the left and right of a query's place: `255,0`; -1 is unlimited.
