@@ -155,6 +155,8 @@ private struct CaseFactory {
         if let window = overrides.window, window.count == 2 {
             let sides = AttentionMask.window(
                 left: window[0] < 0 ? nil : window[0], right: window[1] < 0 ? nil : window[1])
+            // A preset's own window is what the override is for; causality stays.
+            if case .window = result { result = .full }
             result = result == .full ? sides : .and([result, sides])
         }
         return result

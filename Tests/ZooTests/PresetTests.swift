@@ -35,6 +35,8 @@ import Testing
         #expect(cases.map(\.name) == ["causal window 4,- L10 D8 H6 BF16", "causal window 4,- L20 D8 H6 BF16"])
         #expect(cases[0].problem.kvHeads == 6)
         #expect(try cases[0].inputs().query.dtype == .bfloat16)
+        let windows = try BenchPreset.window.cases(minilmPath: Self.minilm, overrides: overrides)
+        #expect(windows.first?.problem.options.mask == .window(left: 4, right: nil))
     }
 
     @Test func unknownPresetSuggests() {
