@@ -8,6 +8,25 @@ public enum Exactness: Sendable, Hashable, Codable {
     case approximate(limit: String)
 }
 
+/// A law of softmax attention that an operator may or may not keep.
+///
+/// Tests prove the declared ones. An exact operator keeps all of them.
+public enum AttentionTrait: String, Sendable, Hashable, Codable, CaseIterable {
+    /// Scores pass through one softmax: adding a constant to a row of scores changes only its log-sum-exp, parts of the
+    /// keys merge by it, and a sink is one more key.
+    case softmax
+    /// A row of the output is a weighted mean of values: constant values come out unchanged.
+    case weightedMean = "weighted-mean"
+    /// The order of the keys does not matter where no mask looks at it.
+    case keyOrderFree = "key-order-free"
+    /// A row depends on its own query alone, not on the other queries of the call.
+    case rowIndependent = "row-independent"
+    /// Scores grow to any size without harm.
+    case anyScore = "any-score"
+    /// Keys that no mask hides matter, however far.
+    case seesEveryKey = "sees-every-key"
+}
+
 /// What an operator can do, declared once.
 ///
 /// Reasons, documentation and the conformance suite all read this record.
@@ -26,11 +45,14 @@ public struct AttentionCapabilities: Sendable, Hashable {
     public var arithmetic: String
     /// Whether gradients exist.
     public var hasGradients: Bool
+    /// Laws of softmax attention that the operator's mathematics keeps.
+    public var traits: Set<AttentionTrait>
 
     /// A record of facts.
     public init(
         dtypes: [DType], headDims: ClosedRange<Int>, features: Set<AttentionFeature>, exactness: Exactness,
-        workingMemory: String, arithmetic: String, hasGradients: Bool = false
+        workingMemory: String, arithmetic: String, hasGradients: Bool = false,
+        traits: Set<AttentionTrait> = Set(AttentionTrait.allCases)
     ) {
         self.dtypes = dtypes
         self.headDims = headDims
@@ -39,6 +61,7 @@ public struct AttentionCapabilities: Sendable, Hashable {
         self.workingMemory = workingMemory
         self.arithmetic = arithmetic
         self.hasGradients = hasGradients
+        self.traits = traits
     }
 
     /// What this record forbids in a problem: one reason for each feature that the problem uses and the record lacks.
@@ -74,6 +97,10 @@ extension AttentionFeature {
         case .denseMask: "leave the mask tensor out"
         case .keyLengths, .queryLengths: "run sequences of different lengths one by one"
         case .dropout: "set dropout to 0"
+        case .documents: "run the documents one by one"
+        case .treeMask, .blockLayout, .maskFunction: "use causal, window or both"
+        case .scoreFunction: "leave the score function out"
+        case .gradients: "leave gradients out"
         case .dtype, .headDim, .bias, .softcap, .alibi, .sinks, .logSumExp, .configuration: "leave \(rawValue) out"
         }
     }

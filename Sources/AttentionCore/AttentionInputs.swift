@@ -22,11 +22,14 @@ public struct AttentionInputs: Sendable {
     public var alibiSlopes: [Float]?
     /// One extra score per head whose value is zero.
     public var sinks: [Float]?
+    /// What the operator owns, by the names of ``AttentionOperator/parameters(for:)``; F32.
+    public var parameters: [String: Tensor]
 
     /// Operands; only query, key and value are required.
     public init(
         query: Tensor, key: Tensor, value: Tensor, bias: Tensor? = nil, mask: Tensor? = nil,
-        queryLengths: [Int]? = nil, keyLengths: [Int]? = nil, alibiSlopes: [Float]? = nil, sinks: [Float]? = nil
+        queryLengths: [Int]? = nil, keyLengths: [Int]? = nil, alibiSlopes: [Float]? = nil, sinks: [Float]? = nil,
+        parameters: [String: Tensor] = [:]
     ) {
         self.query = query
         self.key = key
@@ -37,6 +40,7 @@ public struct AttentionInputs: Sendable {
         self.keyLengths = keyLengths
         self.alibiSlopes = alibiSlopes
         self.sinks = sinks
+        self.parameters = parameters
     }
 }
 

@@ -77,6 +77,44 @@ extension AttentionMask: Codable {
         case .and(let parts): .object(["and": .array(parts.map(\.configuration))])
         case .or(let parts): .object(["or": .array(parts.map(\.configuration))])
         case .not(let part): .object(["not": part.configuration])
+        case .documents(let documents): documents.configuration
+        case .tree(let tree): .object(["tree": .array(tree.parents.map { .integer($0) })])
+        case .shifted(let shifted): shifted.configuration
+        case .blocks(let layout): layout.configuration
+        case .function(let function): .object(["function": .string(function.name)])
         }
+    }
+}
+
+extension DocumentMask {
+    fileprivate var configuration: ConfigurationValue {
+        func pairs(_ ranges: [Range<Int>]) -> ConfigurationValue {
+            .array(ranges.map { .array([.integer($0.lowerBound), .integer($0.count)]) })
+        }
+        var fields: [String: ConfigurationValue] = ["queries": pairs(queries), "keys": pairs(keys)]
+        if inner != .full { fields["inner"] = inner.configuration }
+        return .object(["documents": .object(fields)])
+    }
+}
+
+extension ShiftedMask {
+    fileprivate var configuration: ConfigurationValue {
+        var fields: [String: ConfigurationValue] = [
+            "mask": mask.configuration, "by": .array([.integer(queries), .integer(keys)]),
+        ]
+        if let lengths { fields["lengths"] = .array([.integer(lengths.queryLength), .integer(lengths.keyLength)]) }
+        return .object(["shift": .object(fields)])
+    }
+}
+
+extension BlockLayout {
+    fileprivate var configuration: ConfigurationValue {
+        let planes = (0..<heads).map { head in
+            ConfigurationValue.array(
+                (0..<queryBlocks).map { row in
+                    .array((0..<keyBlocks).map { .integer(keeps(head: head, queryBlock: row, keyBlock: $0) ? 1 : 0) })
+                })
+        }
+        return .object(["blocks": .object(["size": .integer(blockSize), "layout": .array(planes)])])
     }
 }

@@ -6,30 +6,6 @@ public enum MaskCorner: String, Sendable, Hashable, Codable, CaseIterable {
     case topLeft = "top-left"
 }
 
-/// The true lengths of one sequence, without its padding.
-///
-/// Masks are placed by these, not by the tensors' extents.
-public struct MaskGeometry: Sendable, Hashable {
-    /// Queries before the padding.
-    public let queryLength: Int
-    /// Keys before the padding.
-    public let keyLength: Int
-
-    /// The lengths of one sequence.
-    public init(queryLength: Int, keyLength: Int) {
-        self.queryLength = queryLength
-        self.keyLength = keyLength
-    }
-
-    /// The diagonal on which query 0 stands: how many keys lie before the first query.
-    public func diagonal(_ corner: MaskCorner) -> Int {
-        switch corner {
-        case .bottomRight: keyLength - queryLength
-        case .topLeft: 0
-        }
-    }
-}
-
 /// How much of a tile of scores a mask lets through.
 public enum TileCoverage: Sendable, Hashable {
     /// No query of the tile sees any key of it: skip the tile.
@@ -61,6 +37,16 @@ public indirect enum AttentionMask: Sendable, Hashable {
     case or([AttentionMask])
     /// Pairs that the part forbids.
     case not(AttentionMask)
+    /// Documents packed into one sequence.
+    case documents(DocumentMask)
+    /// A tree of guesses behind a context.
+    case tree(TreeMask)
+    /// A part of a larger mask.
+    case shifted(ShiftedMask)
+    /// Kept blocks.
+    case blocks(BlockLayout)
+    /// A function written in Swift.
+    case function(MaskFunction)
 
     /// Causal with the bottom-right corner, the meaning of plain "causal".
     public static var causal: AttentionMask { .causal(.bottomRight) }
@@ -92,6 +78,11 @@ public indirect enum AttentionMask: Sendable, Hashable {
             return parts.contains { $0.allows(query: query, key: key, geometry) }
         case .not(let part):
             return !part.allows(query: query, key: key, geometry)
+        case .documents(let documents): return documents.allows(query: query, key: key, geometry)
+        case .tree(let tree): return tree.allows(query: query, key: key, geometry)
+        case .shifted(let shifted): return shifted.allows(query: query, key: key, geometry)
+        case .blocks(let layout): return layout.allows(query: query, key: key, head: geometry.head)
+        case .function(let function): return function.visible(query, key, geometry)
         }
     }
 
@@ -138,6 +129,88 @@ public indirect enum AttentionMask: Sendable, Hashable {
             return part.band(geometry)
         case .not(let part):
             return part.band(geometry)?.complement(keyLength: geometry.keyLength)
+        case .documents, .tree, .shifted, .blocks, .function:
+            return nil
+        }
+    }
+
+    /// The keys that one query sees, when they are one range; `nil` when they may not be.
+    ///
+    /// Cost: O(size of the expression); O(key blocks) for block layouts.
+    public func span(query: Int, _ geometry: MaskGeometry) -> Range<Int>? {
+        guard query < geometry.queryLength else { return 0..<0 }
+        if let band = band(geometry) { return band.keys(for: query) }
+        switch self {
+        case .documents(let documents): return documents.span(query: query, geometry)
+        case .tree(let tree): return tree.span(query: query, geometry)
+        case .shifted(let shifted): return shifted.span(query: query, geometry)
+        case .blocks(let layout): return layout.span(query: query, geometry)
+        case .and(let parts):
+            var result = 0..<geometry.keyLength
+            for part in parts {
+                guard let span = part.span(query: query, geometry) else { return nil }
+                let start = max(result.lowerBound, span.lowerBound)
+                let end = min(result.upperBound, span.upperBound)
+                if start >= end { return 0..<0 }
+                result = start..<end
+            }
+            return result
+        case .or(let parts):
+            var spans: [Range<Int>] = []
+            for part in parts {
+                guard let span = part.span(query: query, geometry) else { return nil }
+                if !span.isEmpty { spans.append(span) }
+            }
+            spans.sort { $0.lowerBound < $1.lowerBound }
+            var result = 0..<0
+            for span in spans {
+                if !result.isEmpty, span.lowerBound > result.upperBound { return nil }
+                result = result.hull(span)
+            }
+            return result
+        case .not, .function, .full, .causal, .window, .prefix: return nil
+        }
+    }
+
+    /// A range that holds every key that some query of a range sees; as tight as the expression tells.
+    ///
+    /// Cost: O(size of the expression); O(blocks of the rows) for block layouts.
+    public func hull(queries: Range<Int>, _ geometry: MaskGeometry) -> Range<Int> {
+        let rows = queries.clamped(to: 0..<geometry.queryLength)
+        if rows.isEmpty { return 0..<0 }
+        if let band = band(geometry) { return band.keys(forAnyOf: rows) }
+        switch self {
+        case .documents(let documents): return documents.hull(queries: rows, geometry)
+        case .tree(let tree): return tree.hull(queries: rows, geometry)
+        case .shifted(let shifted): return shifted.hull(queries: rows, geometry)
+        case .blocks(let layout): return layout.hull(queries: rows, geometry)
+        case .function(let function): return function.hull(queries: rows, geometry)
+        case .and(let parts):
+            var result = 0..<geometry.keyLength
+            for part in parts {
+                let hull = part.hull(queries: rows, geometry)
+                let start = max(result.lowerBound, hull.lowerBound)
+                let end = min(result.upperBound, hull.upperBound)
+                if start >= end { return 0..<0 }
+                result = start..<end
+            }
+            return result
+        case .or(let parts):
+            return parts.reduce(0..<0) { $0.hull($1.hull(queries: rows, geometry)) }
+        case .not, .full, .causal, .window, .prefix: return 0..<geometry.keyLength
+        }
+    }
+
+    /// Whether different heads may see different keys.
+    public var dependsOnHead: Bool {
+        switch self {
+        case .blocks(let layout): layout.heads > 1
+        case .function: true
+        case .shifted(let shifted): shifted.mask.dependsOnHead
+        case .documents(let documents): documents.inner.dependsOnHead
+        case .and(let parts), .or(let parts): parts.contains(where: \.dependsOnHead)
+        case .not(let part): part.dependsOnHead
+        case .full, .causal, .window, .prefix, .tree: false
         }
     }
 
@@ -173,6 +246,11 @@ public indirect enum AttentionMask: Sendable, Hashable {
             case .full: return .empty
             case .partial: return .partial
             }
+        case .documents(let documents): return documents.classify(queries: queries, keys: keys, geometry)
+        case .tree(let tree): return tree.classify(queries: queries, keys: keys, geometry)
+        case .shifted(let shifted): return shifted.classify(queries: queries, keys: keys, geometry)
+        case .blocks(let layout): return layout.classify(queries: queries, keys: keys, geometry)
+        case .function(let function): return function.classify(queries: queries, keys: keys, geometry)
         case .full, .causal, .window, .prefix:
             return .partial
         }

@@ -8,18 +8,22 @@ public struct AttentionOptions: Sendable, Hashable {
     public var softcap: Float?
     /// The probability of dropping an attention weight.
     public var dropout: Float
-    /// The seed of the dropout pattern.
+    /// The seed of the dropout pattern, and of whatever an operator draws at random.
     public var seed: UInt64
+    /// A change of scores written in Swift; the last one before the mask.
+    public var scoreFunction: ScoreFunction?
 
     /// Options; the defaults are plain attention.
     public init(
-        scale: Float? = nil, mask: AttentionMask = .full, softcap: Float? = nil, dropout: Float = 0, seed: UInt64 = 0
+        scale: Float? = nil, mask: AttentionMask = .full, softcap: Float? = nil, dropout: Float = 0, seed: UInt64 = 0,
+        scoreFunction: ScoreFunction? = nil
     ) {
         self.scale = scale
         self.mask = mask
         self.softcap = softcap
         self.dropout = dropout
         self.seed = seed
+        self.scoreFunction = scoreFunction
     }
 }
 
@@ -56,6 +60,9 @@ extension AttentionMask {
         case .and(let parts), .or(let parts):
             for part in parts { try part.checkBounds() }
         case .not(let part): try part.checkBounds()
+        case .documents(let documents): try documents.inner.checkBounds()
+        case .shifted(let shifted): try shifted.mask.checkBounds()
+        case .tree, .blocks, .function: break
         }
     }
 }

@@ -66,9 +66,10 @@ public struct AttentionProblem: Sendable, Hashable {
     public var scale: Float { options.scale ?? 1 / Float(max(1, headDim)).squareRoot() }
 
     /// The true lengths of one sequence of the batch.
-    public func geometry(_ sequence: Int) -> MaskGeometry {
+    public func geometry(_ sequence: Int, head: Int = 0) -> MaskGeometry {
         MaskGeometry(
-            queryLength: queryLengths?[sequence] ?? queryLength, keyLength: keyLengths?[sequence] ?? keyLength)
+            queryLength: queryLengths?[sequence] ?? queryLength, keyLength: keyLengths?[sequence] ?? keyLength,
+            batch: sequence, head: head)
     }
 
     /// The features this problem uses beyond plain attention.
@@ -85,6 +86,7 @@ public struct AttentionProblem: Sendable, Hashable {
         if options.dropout > 0 { result.insert(.dropout) }
         if hasALiBi { result.insert(.alibi) }
         if hasSinks { result.insert(.sinks) }
+        if options.scoreFunction != nil { result.insert(.scoreFunction) }
         options.mask.addFeatures(to: &result)
         return result
     }
@@ -100,10 +102,9 @@ public struct AttentionProblem: Sendable, Hashable {
             if let band = options.mask.band(geometry) {
                 for query in 0..<geometry.queryLength { pairs += Double(band.keys(for: query).count) }
             } else {
-                for query in 0..<geometry.queryLength {
-                    for key in 0..<geometry.keyLength where options.mask.allows(query: query, key: key, geometry) {
-                        pairs += 1
-                    }
+                let planes = options.mask.dependsOnHead ? heads : 1
+                for head in 0..<planes {
+                    pairs += Double(options.mask.visiblePairs(geometry.seen(by: head))) / Double(planes)
                 }
             }
         }
@@ -115,6 +116,15 @@ public struct AttentionProblem: Sendable, Hashable {
 }
 
 extension AttentionMask {
+    /// Cost: O(queries) where each sees one range of keys, else O(queries · keys).
+    fileprivate func visiblePairs(_ geometry: MaskGeometry) -> Int {
+        (0..<geometry.queryLength).reduce(0) { total, query in
+            if let span = span(query: query, geometry) { return total + span.count }
+            let keys = hull(queries: query..<query + 1, geometry)
+            return total + keys.count { allows(query: query, key: $0, geometry) }
+        }
+    }
+
     fileprivate func addFeatures(to result: inout Set<AttentionFeature>) {
         switch self {
         case .full: break
@@ -122,6 +132,15 @@ extension AttentionMask {
         case .window: result.insert(.window)
         case .prefix, .or, .not: result.insert(.maskAlgebra)
         case .and(let parts): parts.forEach { $0.addFeatures(to: &result) }
+        case .documents(let documents):
+            result.insert(.documents)
+            documents.inner.addFeatures(to: &result)
+        case .tree: result.insert(.treeMask)
+        case .shifted(let shifted):
+            result.insert(.maskAlgebra)
+            shifted.mask.addFeatures(to: &result)
+        case .blocks: result.insert(.blockLayout)
+        case .function: result.insert(.maskFunction)
         }
     }
 }

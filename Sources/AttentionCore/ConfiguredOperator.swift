@@ -49,6 +49,55 @@ public struct ConfiguredOperator: Sendable {
         }
     }
 
+    /// What a page about the operator says beyond its facts.
+    public var guide: OperatorGuide { type(of: `operator`).guide }
+
+    /// Why the operator cannot compute gradients of a problem that it supports; empty when it can.
+    public func unsupportedGradientReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
+        `operator`.unsupportedGradientReasons(for: problem)
+    }
+
+    /// The keys that the operator's own structure lets each query see, beside the problem's mask.
+    public func pattern(for problem: AttentionProblem) -> AttentionMask { `operator`.pattern(for: problem) }
+
+    /// The tensors that the operator owns.
+    public func parameters(for problem: AttentionProblem) -> [OperatorParameter] { `operator`.parameters(for: problem) }
+
+    /// The inputs with every missing parameter at its initial value, and the names of those.
+    /// - Throws: ``AttentionError`` when the operands do not fit each other.
+    public func initialising(
+        _ inputs: AttentionInputs, options: AttentionOptions = .init(), seed: UInt64 = 0
+    ) throws(AttentionError) -> (inputs: AttentionInputs, initialised: [String]) {
+        try `operator`.initialising(inputs, options: options, seed: seed)
+    }
+
+    /// Checks, plans and computes the derivatives of a loss by the operands.
+    /// - Parameter output: what forward gave for the same inputs and options; computed when absent.
+    /// - Throws: ``AttentionError``: bad operands, or the reasons why this operator cannot run them, under its name.
+    public func backward(
+        _ inputs: AttentionInputs, output: AttentionOutput? = nil, gradient: OutputGradient,
+        options: AttentionOptions = .init(), context: ComputeContext? = nil
+    ) throws(AttentionError) -> AttentionGradients {
+        do throws(AttentionError) {
+            return try `operator`.backward(
+                inputs, output: output, gradient: gradient, options: options, context: context)
+        } catch {
+            if case .unsupported(_, let problem, let reasons) = error {
+                throw .unsupported(name: id, problem: problem, reasons: reasons)
+            }
+            throw error
+        }
+    }
+
+    /// The derivatives of the operator's reference.
+    /// - Throws: ``AttentionError`` when the operands do not fit each other.
+    public func referenceGradients(
+        _ inputs: AttentionInputs, gradient: OutputGradient, options: AttentionOptions = .init(),
+        precision: ReferencePrecision
+    ) throws(AttentionError) -> AttentionGradients {
+        try `operator`.referenceGradients(inputs, gradient: gradient, options: options, precision: precision)
+    }
+
     /// The operator's reference.
     /// - Throws: ``AttentionError`` when the operands do not fit each other.
     public func reference(

@@ -8,9 +8,10 @@ import TensorCore
 ///     S = scale · Q Kᵀ                        [queries, keys]
 ///     S = softcap · tanh(S / softcap)
 ///     S = S + bias - slope · |place - key|
+///     S = scoreFunction(S)
 ///     S = -infinity where the mask hides
 ///     L = log(exp(sink) + Σ exp S)            [queries]
-///     O = exp(S - L) V                        [queries, valueDim]
+///     O = dropout(exp(S - L)) V               [queries, valueDim]
 ///
 /// (Vaswani et al., 2017, equation 1, with the modifiers in the order of FlashAttention.)
 /// A score of -infinity hides its cell, whether a mask or a bias made it: what is there never reaches a result.
@@ -21,20 +22,27 @@ public enum DenseReference {
     ///
     /// `output` and `logSumExp` come as F32 or F64 after the precision, whatever the operands' type, so that
     /// comparisons see the arithmetic and not the storage.
-    /// - Throws: ``AttentionError`` when the operands do not fit each other, or for dropout.
+    /// - Throws: ``AttentionError`` when the operands do not fit each other.
     public static func forward(
         _ inputs: AttentionInputs, options: AttentionOptions, precision: ReferencePrecision
     ) throws(AttentionError) -> AttentionOutput {
         let problem = try AttentionProblem(inputs, options: options)
-        guard options.dropout == 0 else {
-            throw .unsupported(
-                name: "the reference", problem: problem.description,
-                reasons: [.init(.dropout, "is not supported", remedy: "leave dropout out")])
-        }
         switch precision {
         case .float: return try DenseComputation<Float>(problem, inputs).run()
         case .double: return try DenseComputation<Double>(problem, inputs).run()
         }
+    }
+
+    /// Computes the derivatives of a loss by every operand from the definition.
+    ///
+    /// Derivatives come as F32 or F64 after the precision, whatever the operands' type.
+    /// - Throws: ``AttentionError`` when the operands do not fit each other, or a score function has no derivative.
+    public static func backward(
+        _ inputs: AttentionInputs, gradient: OutputGradient, options: AttentionOptions, precision: ReferencePrecision
+    ) throws(AttentionError) -> AttentionGradients {
+        throw .unsupported(
+            name: "the reference", problem: try AttentionProblem(inputs, options: options).description,
+            reasons: [.init(.gradients, "do not exist yet")])
     }
 }
 
@@ -91,10 +99,13 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
         var logSumExp = [Number](repeating: -.infinity, count: rows)
         for batch in 0..<problem.batch {
             let geometry = problem.geometry(batch)
-            let allowed = problem.options.mask.materialize(geometry)
+            var allowed = problem.options.mask.materialize(geometry)
             // Rows do not depend on each other: a block of them keeps long sequences within memory.
             let blockRows = DenseReference.blockRows(geometry)
             for head in 0..<problem.heads {
+                if head > 0, problem.options.mask.dependsOnHead {
+                    allowed = problem.options.mask.materialize(geometry.seen(by: head))
+                }
                 for start in stride(from: 0, to: geometry.queryLength, by: blockRows) {
                     let block = RowBlock(
                         batch: batch, head: head, queries: start..<min(start + blockRows, geometry.queryLength),
@@ -126,6 +137,7 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
             let first = (block.batch * problem.heads + block.head) * problem.queryLength
             logSumExp[first + block.queries.lowerBound + row] = logarithm
         }
+        if let dropout = DropoutPattern(problem.options) { drop(&scores, block, dropout) }
         weigh(scores, visible, block, &output)
     }
 
@@ -149,7 +161,7 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
         return scores
     }
 
-    /// Applies softcap, bias and ALiBi where every mask allows, and -infinity elsewhere.
+    /// Applies softcap, bias, ALiBi and the score function where every mask allows, and -infinity elsewhere.
     private func modify(_ scores: inout [Number], _ block: RowBlock, _ allowed: [Bool]) {
         let (batch, head, keys) = (block.batch, block.head, block.keys)
         let softcap = problem.options.softcap.map { Number($0) }
@@ -166,6 +178,10 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
                 if let softcap { scores[cell] = softcap * Number.hyperbolicTangent(scores[cell] / softcap) }
                 if let bias { scores[cell] += Number(bias.number(batch, head, query, column)) }
                 if let slope { scores[cell] -= slope * Number(abs(query + diagonal - column)) }
+                if let function = problem.options.scoreFunction {
+                    let place = ScorePlace(batch: batch, head: head, query: query, key: column)
+                    scores[cell] = Number(function.value(Double(scores[cell]), place))
+                }
             }
         }
     }
@@ -185,6 +201,17 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
         if sum == 0 { return -.infinity }
         for cell in row { scores[cell] /= sum }
         return shift + Number.logarithm(sum)
+    }
+
+    /// Drops probabilities and scales up the others.
+    private func drop(_ probabilities: inout [Number], _ block: RowBlock, _ dropout: DropoutPattern) {
+        for (row, query) in block.queries.enumerated() {
+            let rowKey = dropout.rowKey(batch: block.batch, head: block.head, query: query)
+            for column in 0..<block.keys {
+                probabilities[row * block.keys + column] *=
+                    dropout.keeps(rowKey, key: column) ? Number(dropout.keepScale) : 0
+            }
+        }
     }
 
     /// P V, [rows, valueDim].

@@ -58,6 +58,18 @@ public enum AttentionFeature: String, Sendable, Hashable, Codable, CaseIterable 
     case configuration
     /// Different numbers of queries and keys.
     case crossLength = "cross-length"
+    /// Documents packed into one sequence.
+    case documents
+    /// A tree of guesses behind a context.
+    case treeMask = "tree-mask"
+    /// A mask of kept blocks.
+    case blockLayout = "block-layout"
+    /// A mask written in Swift.
+    case maskFunction = "mask-function"
+    /// A change of scores written in Swift.
+    case scoreFunction = "score-function"
+    /// Derivatives of a loss by the operands.
+    case gradients
 }
 
 extension AttentionFeature {
@@ -70,7 +82,7 @@ extension AttentionFeature {
         case .groupedQuery: "fewer key heads than query heads (GQA, MQA)"
         case .causal: "causal mask, either corner"
         case .window: "window around the diagonal"
-        case .maskAlgebra: "prefixes, and masks joined by or and not"
+        case .maskAlgebra: "prefixes, shifts, and masks joined by or and not"
         case .denseMask: "Bool mask tensor"
         case .keyLengths: "padded keys"
         case .queryLengths: "padded queries"
@@ -82,6 +94,12 @@ extension AttentionFeature {
         case .logSumExp: "log-sum-exp as a second output"
         case .configuration: "options of its own"
         case .crossLength: "different numbers of queries and keys"
+        case .documents: "documents packed into one sequence"
+        case .treeMask: "tree of guesses behind a context"
+        case .blockLayout: "mask of kept blocks"
+        case .maskFunction: "mask written in Swift"
+        case .scoreFunction: "change of scores written in Swift"
+        case .gradients: "gradients"
         }
     }
 }

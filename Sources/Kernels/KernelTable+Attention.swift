@@ -20,6 +20,21 @@ package struct ScoreModifiers {
     package var slopes: UnsafePointer<Float>?
     /// Each row's place among the keys, relative to the block's first key.
     package var places: UnsafePointer<Int32>?
+    /// Changes scores of a row, base 2 in and out; the last change before the mask.
+    package var function:
+        (@convention(c) (UnsafeMutableRawPointer?, Int64, Int64, Int64, UnsafeMutablePointer<Float>?) -> Void)?
+    /// What ``function`` is called with.
+    package var functionContext: UnsafeMutableRawPointer?
+    /// The low halves of the rows' dropout keys; `nil` is no dropout.
+    package var dropLow: UnsafePointer<UInt32>?
+    /// The high halves.
+    package var dropHigh: UnsafePointer<UInt32>?
+    /// A weight whose number is below is dropped.
+    package var dropThreshold: UInt32 = 0
+    /// What kept weights are multiplied by.
+    package var keepScale: Float = 1
+    /// The place of the block's first key among all keys: what dropout counts.
+    package var firstPlace: Int32 = 0
 
     /// No modifiers.
     package init() {}
@@ -27,7 +42,8 @@ package struct ScoreModifiers {
     fileprivate var c: zoo_score_modifiers {
         zoo_score_modifiers(
             softcap: softcap, first_key: firstKey, end_key: endKey, bias: bias, mask: mask, slope: slopes,
-            place: places)
+            place: places, function: function, function_context: functionContext, drop_low: dropLow,
+            drop_high: dropHigh, drop_threshold: dropThreshold, keep_scale: keepScale, first_place: firstPlace)
     }
 }
 

@@ -96,15 +96,23 @@ import Testing
         #expect(try #require(part.logSumExp).maxAbsoluteDifference(logSumExp) < 1e-12)
     }
 
-    @Test func dropoutIsRefused() throws {
-        let inputs = AttentionCase("dropout", queryLength: 2, headDim: 4).inputs()
-        let error = #expect(throws: AttentionError.self) {
-            try DenseReference.forward(inputs, options: .init(dropout: 0.5), precision: .float)
+    @Test func dropoutKeepsItsShareAndScalesItUp() throws {
+        // With identity values the output is the matrix of weights itself.
+        let length = 64
+        var inputs = AttentionCase("dropout", queryLength: length, headDim: 4).inputs()
+        let identity = (0..<length * length).map { Float($0 / length == $0 % length ? 1 : 0) }
+        inputs.value = try Tensor(identity, shape: [1, length, 1, length])
+        let plain = try DenseReference.forward(inputs, options: .init(), precision: .double)
+        let dropped = try DenseReference.forward(
+            inputs, options: .init(dropout: 0.25, seed: 7), precision: .double)
+        var kept = 0
+        for (weight, result) in zip(plain.output.doubles(), dropped.output.doubles()) where result != 0 {
+            kept += 1
+            #expect(abs(result - weight / 0.75) < 1e-12)
         }
-        guard case .unsupported(_, _, let reasons) = error else {
-            Issue.record("threw \(String(describing: error))")
-            return
-        }
-        #expect(reasons.map(\.aspect) == [.dropout])
+        #expect(abs(Double(kept) / Double(length * length) - 0.75) < 0.03)
+        #expect(try #require(dropped.logSumExp).doubles() == #require(plain.logSumExp).doubles())
+        let again = try DenseReference.forward(inputs, options: .init(dropout: 0.25, seed: 8), precision: .double)
+        #expect(again.output.doubles() != dropped.output.doubles())
     }
 }

@@ -7,7 +7,10 @@ extension AttentionCapabilities {
     static func tiled(workingMemory: String, arithmetic: String) -> AttentionCapabilities {
         AttentionCapabilities(
             dtypes: [.float32, .float16, .bfloat16], headDims: 1...4096,
-            features: Set(AttentionFeature.allCases).subtracting([.dtype, .headDim, .configuration, .dropout]),
+            features: Set(AttentionFeature.allCases).subtracting([
+                .dtype, .headDim, .configuration, .dropout, .scoreFunction, .gradients, .blockLayout,
+                .maskFunction,
+            ]),
             exactness: .exact,
             workingMemory: workingMemory, arithmetic: arithmetic)
     }

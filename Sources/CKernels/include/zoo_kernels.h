@@ -28,6 +28,14 @@ struct zoo_score_modifiers {
     const uint8_t *const *mask;  // byte 0 hides a key, NULL: none
     const float *slope;          // ALiBi slope of the row, NULL: none
     const int32_t *place;        // the row's place among the keys, relative to the block's first key
+    // Changes scores start..<end of a row, base 2 in and out; the last change before the mask. NULL: none.
+    void (*function)(void *context, int64_t row, int64_t start, int64_t end, float *scores);
+    void *function_context;
+    const uint32_t *drop_low;    // dropout: the halves of each row's key, NULL: no dropout
+    const uint32_t *drop_high;
+    uint32_t drop_threshold;     // a weight whose number is below is dropped
+    float keep_scale;            // what kept weights are multiplied by
+    int32_t first_place;         // the place of the block's first key among all keys: what dropout counts
 };
 
 // One block of query rows against one block of keys: online softmax, FlashAttention-2 algorithm 1, lines 8 to 10.
