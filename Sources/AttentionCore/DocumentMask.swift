@@ -144,7 +144,7 @@ public struct DocumentMask: Sendable, Hashable {
 
 extension Range<Int> {
     /// The smallest range that holds both; an empty range adds nothing.
-    func hull(_ other: Range<Int>) -> Range<Int> {
+    package func hull(_ other: Range<Int>) -> Range<Int> {
         if isEmpty { return other }
         if other.isEmpty { return self }
         return Swift.min(lowerBound, other.lowerBound)..<Swift.max(upperBound, other.upperBound)

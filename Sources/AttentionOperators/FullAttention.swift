@@ -83,6 +83,8 @@ public struct FullAttention: AttentionOperator {
             keyPanels: scratch + layout.keyPanels, scores: scratch + layout.scores, stride: layout.keys,
             modifiers: modifiers)
         kernels.softmax(scratch + layout.scores, stride: layout.keys, rows: rows.rows, keys: keys.count, state: state)
+        kernels.drop(
+            scratch + layout.scores, stride: layout.keys, rows: rows.rows, keys: keys.count, modifiers: modifiers)
         kernels.weigh(
             scratch + layout.scores, stride: layout.keys, rows: rows.rows, valueDim: tiled.problem.valueDim,
             block: block, state: state)

@@ -10,10 +10,10 @@ public struct LocalAttention: AttentionOperator {
     /// The operator has no options beyond `window`.
     public typealias Configuration = NoConfiguration
 
-    /// Everything the tiled kernels honour, but masks that are not one band.
+    /// Everything the tiled kernels honour, but masks that are not a window, alone or within documents.
     public static let capabilities: AttentionCapabilities = {
         var result = AttentionCapabilities.tiled(workingMemory: "O(1)", arithmetic: "O(L · window)")
-        result.features.remove(.maskAlgebra)
+        result.features.subtract([.maskAlgebra, .treeMask, .blockLayout, .maskFunction])
         return result
     }()
 
@@ -28,7 +28,7 @@ public struct LocalAttention: AttentionOperator {
         var reasons = Self.capabilities.unsupportedReasons(for: problem)
         let remedy =
             "set window to [left, right], for example [\(max(0, problem.keyLength - 1)), \(max(0, problem.keyLength - 1))]"
-        guard let band = problem.options.mask.band(problem.geometryOfExtents) else { return reasons }
+        guard let band = problem.options.mask.outerBand(problem.geometryOfExtents) else { return reasons }
         if band.low == nil { reasons.append(.init(.window, "left is unlimited", remedy: remedy)) }
         if band.high == nil { reasons.append(.init(.window, "right is unlimited", remedy: remedy)) }
         return reasons
@@ -51,5 +51,20 @@ public struct LocalAttention: AttentionOperator {
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
         let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
         return tiled.run(RowBlock.cut(problem, rows: sizes.rows, sharing: true), sinks: inputs.sinks)
+    }
+}
+
+extension AttentionMask {
+    /// The band that a mask keeps to: of a conjunction, that of the parts which are bands; of documents, that within them.
+    fileprivate func outerBand(_ geometry: MaskGeometry) -> KeyBand? {
+        if let band = band(geometry) { return band }
+        switch self {
+        case .and(let parts):
+            return parts.compactMap { $0.outerBand(geometry) }.reduce(KeyBand(keyLength: geometry.keyLength)) {
+                $0.intersection($1)
+            }
+        case .documents(let documents): return documents.inner.outerBand(geometry)
+        default: return nil
+        }
     }
 }

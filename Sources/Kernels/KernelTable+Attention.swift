@@ -227,6 +227,15 @@ extension KernelTable {
         c.pointee.softmax_rows(scores, Int64(stride), Int64(rows), Int64(keys), state.rowMax, state.rowSum)
     }
 
+    /// Drops weights of materialised rows after ``softmax(_:stride:rows:keys:state:)``; nothing without dropout.
+    package func drop(
+        _ weights: UnsafeMutablePointer<Float>, stride: Int, rows: Int, keys: Int, modifiers: ScoreModifiers
+    ) {
+        guard modifiers.dropLow != nil else { return }
+        var modifiers = modifiers.c
+        c.pointee.drop_rows(weights, Int64(stride), Int64(rows), Int64(keys), &modifiers)
+    }
+
     /// Weights times values, added to the state's output.
     package func weigh(
         _ weights: UnsafePointer<Float>, stride: Int, rows: Int, valueDim: Int, block: KeyValueBlock, state: RowState

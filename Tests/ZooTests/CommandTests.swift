@@ -114,7 +114,7 @@ import Testing
         #expect(text.contains("-  local"))
         let window = try ZooProcess.run(["explain", "--length", "512", "--window", "-1,3", "--json"]).object
         #expect((window["problem"] as? String)?.contains("window") == true)
-        let nobody = try ZooProcess.run(["explain", "--dropout", "0.5", "--json"]).object
+        let nobody = try ZooProcess.run(["explain", "--head-dim", "9000", "--json"]).object
         #expect(nobody["problem"] != nil && nobody["chosen"] == nil)
     }
 

@@ -7,6 +7,9 @@ struct BlockModifiers: Sendable {
     let bias: ScoreView?
     let mask: ScoreView?
     let slopes: [Float]?
+    private let dropout: DropoutPattern?
+    private let scoreFunction: ScoreCallback.Box?
+    private let dependsOnHead: Bool
 
     private static let log2e: Float = 1.442_695
 
@@ -15,12 +18,21 @@ struct BlockModifiers: Sendable {
         if let tensor = inputs.bias { bias = try ScoreView(tensor, problem: problem) } else { bias = nil }
         if let tensor = inputs.mask { mask = try ScoreView(tensor, problem: problem) } else { mask = nil }
         slopes = inputs.alibiSlopes
+        dropout = DropoutPattern(problem.options)
+        scoreFunction = problem.options.scoreFunction.map(ScoreCallback.Box.init)
+        dependsOnHead = problem.options.mask.dependsOnHead
     }
 
     /// What the mask lets through of a block, without looking at data.
     func coverage(_ rows: RowBlock, keys: Range<Int>, band: KeyBand?, _ geometry: MaskGeometry) -> TileCoverage {
-        band?.classify(queries: rows.queries, keys: keys)
-            ?? problem.options.mask.classify(queries: rows.queries, keys: keys, geometry)
+        if let band { return band.classify(queries: rows.queries, keys: keys) }
+        let mask = problem.options.mask
+        let first = mask.classify(queries: rows.queries, keys: keys, geometry.seen(by: rows.firstHead))
+        guard dependsOnHead, first != .partial else { return first }
+        let agree = (1..<rows.heads).allSatisfy { head in
+            mask.classify(queries: rows.queries, keys: keys, geometry.seen(by: rows.firstHead + head)) == first
+        }
+        return agree ? first : .partial
     }
 
     /// The modifiers of one block, written into scratch memory that must outlive their use.
@@ -32,17 +44,7 @@ struct BlockModifiers: Sendable {
         result.softcap = (problem.options.softcap ?? 0) * Self.log2e
         let count = rows.rows
         let raw = UnsafeMutableRawPointer(scratch)
-        if coverage == .partial, let band {
-            let first = (raw + layout.firstKey * 4).bindMemory(to: Int32.self, capacity: count)
-            let end = (raw + layout.endKey * 4).bindMemory(to: Int32.self, capacity: count)
-            for row in 0..<count {
-                let visible = band.keys(for: rows.query(row))
-                first[row] = Int32(clamping: visible.lowerBound - keys.lowerBound)
-                end[row] = Int32(clamping: visible.upperBound - keys.lowerBound)
-            }
-            result.firstKey = UnsafePointer(first)
-            result.endKey = UnsafePointer(end)
-        }
+        let isBounded = coverage == .partial && bound(&result, rows, keys, band, geometry, raw, layout)
         if let slopes {
             let places = (raw + layout.places * 4).bindMemory(to: Int32.self, capacity: count)
             let diagonal = geometry.diagonal(.bottomRight) - keys.lowerBound
@@ -54,10 +56,59 @@ struct BlockModifiers: Sendable {
             result.slopes = UnsafePointer(scratch + layout.slopes)
         }
         if let bias { result.bias = biasRows(bias, rows, keys, scratch, layout) }
-        if mask != nil || (coverage == .partial && band == nil) {
-            result.mask = maskRows(rows, keys, coverage, band, geometry, scratch, layout)
+        let evaluates = coverage == .partial && !isBounded
+        if mask != nil || evaluates { result.mask = maskRows(rows, keys, evaluates, geometry, scratch, layout) }
+        if let dropout { drop(&result, dropout, rows, keys, raw, layout) }
+        if let scoreFunction {
+            let context = (raw + layout.callback * 4).bindMemory(to: ScoreCallback.self, capacity: 1)
+            context.initialize(to: ScoreCallback(scoreFunction, rows, firstKey: keys.lowerBound))
+            result.function = ScoreCallback.change
+            result.functionContext = UnsafeMutableRawPointer(context)
         }
         return result
+    }
+
+    /// Gives every row its range of visible keys; returns false when some row's keys are not one range.
+    private func bound(
+        _ result: inout ScoreModifiers, _ rows: RowBlock, _ keys: Range<Int>, _ band: KeyBand?,
+        _ geometry: MaskGeometry, _ raw: UnsafeMutableRawPointer, _ layout: BlockScratch
+    ) -> Bool {
+        let first = (raw + layout.firstKey * 4).bindMemory(to: Int32.self, capacity: rows.rows)
+        let end = (raw + layout.endKey * 4).bindMemory(to: Int32.self, capacity: rows.rows)
+        for row in 0..<rows.rows {
+            if row % rows.heads > 0, !dependsOnHead {
+                first[row] = first[row - 1]
+                end[row] = end[row - 1]
+                continue
+            }
+            let span =
+                band?.keys(for: rows.query(row))
+                ?? problem.options.mask.span(query: rows.query(row), geometry.seen(by: rows.head(row)))
+            guard let span else { return false }
+            first[row] = Int32(clamping: span.lowerBound - keys.lowerBound)
+            end[row] = Int32(clamping: span.upperBound - keys.lowerBound)
+        }
+        result.firstKey = UnsafePointer(first)
+        result.endKey = UnsafePointer(end)
+        return true
+    }
+
+    private func drop(
+        _ result: inout ScoreModifiers, _ dropout: DropoutPattern, _ rows: RowBlock, _ keys: Range<Int>,
+        _ raw: UnsafeMutableRawPointer, _ layout: BlockScratch
+    ) {
+        let low = (raw + layout.dropKeys * 4).bindMemory(to: UInt32.self, capacity: 2 * rows.rows)
+        let high = low + rows.rows
+        for row in 0..<rows.rows {
+            let key = dropout.rowKey(batch: rows.batch, head: rows.head(row), query: rows.query(row))
+            low[row] = key.low
+            high[row] = key.high
+        }
+        result.dropLow = UnsafePointer(low)
+        result.dropHigh = UnsafePointer(high)
+        result.dropThreshold = dropout.threshold
+        result.keepScale = Float(dropout.keepScale)
+        result.firstPlace = Int32(truncatingIfNeeded: keys.lowerBound)
     }
 
     private func biasRows(
@@ -80,15 +131,13 @@ struct BlockModifiers: Sendable {
     }
 
     private func maskRows(
-        _ rows: RowBlock, _ keys: Range<Int>, _ coverage: TileCoverage, _ band: KeyBand?, _ geometry: MaskGeometry,
+        _ rows: RowBlock, _ keys: Range<Int>, _ evaluates: Bool, _ geometry: MaskGeometry,
         _ scratch: UnsafeMutablePointer<Float>, _ layout: BlockScratch
     ) -> UnsafePointer<UnsafePointer<UInt8>?> {
         let pointers = UnsafeMutableRawPointer(scratch + layout.maskRows)
             .bindMemory(to: UnsafePointer<UInt8>?.self, capacity: rows.rows)
         let tiles = UnsafeMutableRawPointer(scratch + layout.maskTile)
             .bindMemory(to: UInt8.self, capacity: rows.rows * layout.keys)
-        // An expression that is not a band is evaluated cell by cell, in partial blocks only.
-        let evaluates = coverage == .partial && band == nil
         for row in 0..<rows.rows {
             let query = rows.query(row)
             let index = mask?.index(rows.batch, rows.head(row), query, keys.lowerBound) ?? 0
@@ -97,6 +146,12 @@ struct BlockModifiers: Sendable {
                 continue
             }
             let tile = tiles + row * layout.keys
+            // What a head does not change is evaluated once for the group.
+            if mask == nil, row % rows.heads > 0, !dependsOnHead {
+                pointers[row] = pointers[row - 1]
+                continue
+            }
+            let geometry = geometry.seen(by: rows.head(row))
             for key in 0..<keys.count {
                 let dense = mask.map { $0.base.load(fromByteOffset: index + key * $0.strides[3], as: UInt8.self) } ?? 1
                 let allowed =

@@ -12,6 +12,7 @@ struct BlockScratch: Sendable {
     private let hasBias: Bool
     private let hasMask: Bool
     private let sharesHeads: Bool
+    private let drops: Bool
 
     /// - Parameter scoreFloats: scratch for scores, beyond what one attention step takes.
     init(
@@ -28,6 +29,7 @@ struct BlockScratch: Sendable {
         hasBias = problem.biasShape != nil
         hasMask = problem.maskShape != nil || problem.options.mask.band(problem.geometryOfExtents) == nil
         self.sharesHeads = sharesHeads && problem.group > 1
+        drops = problem.options.dropout > 0
     }
 
     // Offsets follow the order of use; each region starts on a cache line.
@@ -44,7 +46,9 @@ struct BlockScratch: Sendable {
     var endKey: Int { firstKey + rows.roundedUp(to: 16) }
     var places: Int { endKey + rows.roundedUp(to: 16) }
     var slopes: Int { places + rows.roundedUp(to: 16) }
-    var biasRows: Int { slopes + rows.roundedUp(to: 16) }
+    var dropKeys: Int { slopes + rows.roundedUp(to: 16) }
+    var callback: Int { dropKeys + (drops ? 2 * rows : 0).roundedUp(to: 16) }
+    var biasRows: Int { callback + ScoreCallback.floats.roundedUp(to: 16) }
     var maskRows: Int { biasRows + (2 * rows).roundedUp(to: 16) }
     var biasTile: Int { maskRows + (2 * rows).roundedUp(to: 16) }
     var maskTile: Int { biasTile + (hasBias ? rows * keys : 0).roundedUp(to: 16) }

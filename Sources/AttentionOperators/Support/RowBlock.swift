@@ -23,23 +23,37 @@ struct RowBlock: Sendable {
     static func cut(_ problem: AttentionProblem, rows: Int, sharing: Bool) -> [RowBlock] {
         let heads = sharing ? problem.group : 1
         let step = max(1, rows / heads)
+        let dependsOnHead = problem.options.mask.dependsOnHead
         var blocks: [(cost: Int, block: RowBlock)] = []
         for batch in 0..<problem.batch {
             let geometry = problem.geometry(batch)
-            let band = problem.options.mask.band(geometry)
             for start in stride(from: 0, to: geometry.queryLength, by: step) {
                 let queries = start..<min(geometry.queryLength, start + step)
-                let keys = band?.keys(forAnyOf: queries).count ?? geometry.keyLength
+                var keys: Int?
                 for firstHead in stride(from: 0, to: problem.heads, by: heads) {
                     let block = RowBlock(
                         batch: batch, kvHead: firstHead / problem.group, firstHead: firstHead, heads: heads,
                         queries: queries)
-                    blocks.append((keys * block.rows, block))
+                    if keys == nil || dependsOnHead { keys = problem.visibleKeys(block).count }
+                    blocks.append(((keys ?? 0) * block.rows, block))
                 }
             }
         }
         return blocks.enumerated()
             .sorted { ($1.element.cost, $0.offset) < ($0.element.cost, $1.offset) }
             .map(\.element.block)
+    }
+}
+
+extension AttentionProblem {
+    /// One range that holds every key that some row of a task sees.
+    func visibleKeys(_ rows: RowBlock) -> Range<Int> {
+        let geometry = geometry(rows.batch)
+        let mask = options.mask
+        let first = mask.hull(queries: rows.queries, geometry.seen(by: rows.firstHead))
+        guard rows.heads > 1, mask.dependsOnHead else { return first }
+        return (1..<rows.heads).reduce(first) { keys, head in
+            keys.hull(mask.hull(queries: rows.queries, geometry.seen(by: rows.firstHead + head)))
+        }
     }
 }

@@ -104,8 +104,7 @@ struct TiledAttention: @unchecked Sendable {
 
     /// The keys that a task can see at all.
     func visibleKeys(_ rows: RowBlock) -> Range<Int> {
-        let geometry = problem.geometry(rows.batch)
-        return problem.options.mask.band(geometry)?.keys(forAnyOf: rows.queries) ?? 0..<geometry.keyLength
+        problem.visibleKeys(rows)
     }
 
     /// Adds a range of keys to a task's state, block by block.
@@ -117,7 +116,7 @@ struct TiledAttention: @unchecked Sendable {
     ) {
         let geometry = problem.geometry(rows.batch)
         let band = problem.options.mask.band(geometry)
-        let visible = band?.keys(forAnyOf: rows.queries) ?? keys
+        let visible = visibleKeys(rows)
         for start in stride(from: keys.lowerBound, to: keys.upperBound, by: layout.keys) {
             let block = start..<min(start + layout.keys, keys.upperBound)
             let coverage = modifiers.coverage(rows, keys: block, band: band, geometry)
@@ -129,7 +128,7 @@ struct TiledAttention: @unchecked Sendable {
                 continue
             }
             let packed = packKeys(
-                rows, keys: block, needed: coverage == .full ? block : block.clamped(to: visible), scratch)
+                rows, keys: block, needed: values.firstKey == nil ? block : block.clamped(to: visible), scratch)
             context.kernels.attend(
                 rows: rows.rows, headDim: problem.headDim, valueDim: problem.valueDim,
                 queryTiles: scratch + layout.queryTiles, block: packed, state: state,

@@ -7,10 +7,7 @@ extension AttentionCapabilities {
     static func tiled(workingMemory: String, arithmetic: String) -> AttentionCapabilities {
         AttentionCapabilities(
             dtypes: [.float32, .float16, .bfloat16], headDims: 1...4096,
-            features: Set(AttentionFeature.allCases).subtracting([
-                .dtype, .headDim, .configuration, .dropout, .scoreFunction, .gradients, .blockLayout,
-                .maskFunction,
-            ]),
+            features: Set(AttentionFeature.allCases).subtracting([.dtype, .headDim, .configuration, .gradients]),
             exactness: .exact,
             workingMemory: workingMemory, arithmetic: arithmetic)
     }

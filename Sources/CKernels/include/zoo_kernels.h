@@ -102,6 +102,9 @@ struct zoo_kernel_table {
     void (*scores_block)(const struct zoo_scores_args *args);
     // Base-2 softmax of each row in place, without the division; writes maxima and sums.
     void (*softmax_rows)(float *scores, int64_t stride, int64_t rows, int64_t keys, float *row_max, float *row_sum);
+    // Drops weights of each row in place, after softmax_rows; modifiers must have drop keys.
+    void (*drop_rows)(float *weights, int64_t stride, int64_t rows, int64_t keys,
+                      const struct zoo_score_modifiers *modifiers);
     // output[rows][output_stride] = scores[rows][keys] times value panels. Masked cells must hold -0 when guarded.
     void (*weigh_values)(float *output, int64_t output_stride, const float *scores, int64_t scores_stride,
                          const float *value_panels, int64_t panel_rows, int64_t rows, int64_t keys, int64_t value_dim,

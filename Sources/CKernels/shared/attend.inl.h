@@ -100,6 +100,7 @@ static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t
         uint8_t hidden[ZOO_MAX_KEY_BLOCK + 16];
         if (args->guarded) mark_hidden(scores, hidden, start, end);
         float sum = exponentiate_row(scores, start, end, maxima[i]);
+        if (modifiers->drop_low) drop_row(scores, modifiers, row + i, start, end);
         if (args->guarded)
             for (int64_t key = start; key < end; key++)
                 if (hidden[key]) scores[key] = -0.0f;

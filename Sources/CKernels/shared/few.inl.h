@@ -161,6 +161,7 @@ static void attend_few(const struct zoo_few_args *args) {
     for (int64_t row = 0; row < args->rows; row++) {
         float sum = exponentiate_row(args->scores + row * ZOO_SCORE_STRIDE, start, end, shift[row]);
         args->row_sum[row] = S_FMA(args->row_sum[row], alpha[row], sum);
+        if (modifiers->drop_low) drop_row(args->scores + row * ZOO_SCORE_STRIDE, modifiers, row, start, end);
     }
     if (args->dtype == ZOO_F32)
         weigh_few_rows(args, ZOO_F32, hidden, alpha, range.start, range.end);

@@ -49,6 +49,12 @@ static void softmax_rows(float *scores, int64_t stride, int64_t rows, int64_t ke
     }
 }
 
+static void drop_rows(float *weights, int64_t stride, int64_t rows, int64_t keys,
+                      const struct zoo_score_modifiers *modifiers) {
+    const int64_t end = (keys + NR - 1) / NR * NR;
+    for (int64_t row = 0; row < rows; row++) drop_row(weights + row * stride, modifiers, row, 0, end);
+}
+
 INLINE void weigh_rows(const int R, float *output, int64_t output_stride, const float *scores, int64_t scores_stride,
                        const float *panel, int64_t keys) {
     vf c[MR][NV];

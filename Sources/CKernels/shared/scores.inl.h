@@ -24,33 +24,44 @@ INLINE struct key_range visible_keys(const struct zoo_score_modifiers *m, int64_
 }
 
 INLINE int changes_scores(const struct zoo_score_modifiers *m) {
-    return m->softcap != 0 || m->bias || m->mask || m->slope;
+    return m->softcap != 0 || m->bias || m->mask || m->slope || m->function;
+}
+
+// Softcap, bias and slope of one vector of scores. `left` keys of the block remain from `key` on.
+INLINE vf change_scores(vf s, const struct zoo_score_modifiers *m, int64_t row, int64_t key, int64_t left) {
+    const float log2e = 1.44269504088896f;
+    if (m->softcap != 0) s = v_set(m->softcap) * v_tanh(s / v_set(m->softcap));
+    if (m->bias && m->bias[row] && left > 0) {
+        const float *bias = m->bias[row] + key;
+        s = V_FMA(left >= VL ? v_load(bias) : v_load_part(bias, left), v_set(log2e), s);
+    }
+    if (m->slope) {
+        vi distance = (vi)(m->place[row]) - (v_lanes() + (int32_t)key);
+        distance = distance < 0 ? -distance : distance;
+        s = V_FMA(__builtin_convertvector(distance, vf), v_set(-m->slope[row]), s);
+    }
+    return s;
 }
 
 // One row of scores for keys start..<end; `row` indexes the modifiers. Returns the row's maximum.
 static float modify_row(float *scores, const struct zoo_score_modifiers *m, int64_t row, int64_t start, int64_t end,
                         int64_t keys) {
-    const float log2e = 1.44269504088896f;
     int64_t first = m->first_key && m->first_key[row] > 0 ? m->first_key[row] : 0;
     int64_t last = m->end_key && m->end_key[row] < keys ? m->end_key[row] : keys;
-    const float *bias = m->bias ? m->bias[row] : NULL;
     const uint8_t *mask = m->mask ? m->mask[row] : NULL;
+    if (m->function) {
+        for (int64_t key = start; key < end; key += VL)
+            v_store(scores + key, change_scores(v_load(scores + key), m, row, key, keys - key));
+        int64_t from = first > start ? first : start, to = last < end ? last : end;
+        if (from < to) m->function(m->function_context, row, from, to, scores);
+    }
     const vi lanes = v_lanes();
     vf highest = v_set(minus_infinity);
     for (int64_t key = start; key < end; key += VL) {
         vf s = v_load(scores + key);
         int64_t left = keys - key;
-        if (m->softcap != 0) s = v_set(m->softcap) * v_tanh(s / v_set(m->softcap));
-        if (bias && left > 0) {
-            vf b = left >= VL ? v_load(bias + key) : v_load_part(bias + key, left);
-            s = V_FMA(b, v_set(log2e), s);
-        }
+        if (!m->function) s = change_scores(s, m, row, key, left);
         vi index = lanes + (int32_t)key;
-        if (m->slope) {
-            vi distance = (vi)(m->place[row]) - index;
-            distance = distance < 0 ? -distance : distance;
-            s = V_FMA(__builtin_convertvector(distance, vf), v_set(-m->slope[row]), s);
-        }
         vi visible = (vi)(index >= (int32_t)first) & (vi)(index < (int32_t)last);
         if (mask) {
             int32_t bytes[VL] = {0};
@@ -107,6 +118,21 @@ INLINE float exponentiate_row(float *scores, int64_t start, int64_t end, float s
     UNROLL
     for (int v = 1; v < NV; v++) sums[0] += sums[v];
     return v_reduce_add(sums[0]);
+}
+
+// Drops weights and scales up the others: the finaliser of MurmurHash3 over the row's key and the key's place decides.
+// A product with 0, so that the -0 of a hidden cell stays what it is.
+static void drop_row(float *weights, const struct zoo_score_modifiers *m, int64_t row, int64_t start, int64_t end) {
+    const vu low = (vu)(m->drop_low[row]), high = (vu)(m->drop_high[row]);
+    for (int64_t key = start; key < end; key += VL) {
+        vu x = ((vu)(v_lanes() + m->first_place + (int32_t)key) * (vu)(0x9E3779B1u)) ^ low;
+        x = (x ^ (x >> 16)) * (vu)(0x85EBCA6Bu);
+        x ^= high;
+        x = (x ^ (x >> 13)) * (vu)(0xC2B2AE35u);
+        x ^= x >> 16;
+        vf factor = v_select((vi)(x >= (vu)(m->drop_threshold)), v_set(m->keep_scale), v_set(0));
+        v_store(weights + key, v_load(weights + key) * factor);
+    }
 }
 
 // A hidden score is -infinity. Its weight becomes -0, which no visible score can have.

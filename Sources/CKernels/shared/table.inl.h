@@ -20,6 +20,7 @@ const struct zoo_kernel_table TABLE = {
     .attend_few = attend_few,
     .scores_block = scores_block,
     .softmax_rows = softmax_rows,
+    .drop_rows = drop_rows,
     .weigh_values = weigh_values,
     .merge_rows = merge_rows,
     .finish_row = finish_row,
