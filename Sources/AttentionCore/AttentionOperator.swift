@@ -242,7 +242,7 @@ extension AttentionOperator {
 }
 
 extension OutputGradient {
-    fileprivate func check(_ problem: AttentionProblem) throws(AttentionError) {
+    func check(_ problem: AttentionProblem) throws(AttentionError) {
         let shape = Shape([problem.batch, problem.queryLength, problem.heads, problem.valueDim])
         guard output.shape == shape else {
             throw .invalidShape(operand: "output_gradient", expected: "\(shape)", actual: output.shape)

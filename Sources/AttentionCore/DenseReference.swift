@@ -32,26 +32,14 @@ public enum DenseReference {
         case .double: return try DenseComputation<Double>(problem, inputs).run()
         }
     }
-
-    /// Computes the derivatives of a loss by every operand from the definition.
-    ///
-    /// Derivatives come as F32 or F64 after the precision, whatever the operands' type.
-    /// - Throws: ``AttentionError`` when the operands do not fit each other, or a score function has no derivative.
-    public static func backward(
-        _ inputs: AttentionInputs, gradient: OutputGradient, options: AttentionOptions, precision: ReferencePrecision
-    ) throws(AttentionError) -> AttentionGradients {
-        throw .unsupported(
-            name: "the reference", problem: try AttentionProblem(inputs, options: options).description,
-            reasons: [.init(.gradients, "do not exist yet")])
-    }
 }
 
 extension DenseReference {
     /// Scores held at a time: 32 MiB of Double, or one row where that is longer.
-    fileprivate static let scoreCells = 1 << 22
+    private static let scoreCells = 1 << 22
 
     /// Rows of scores held at a time.
-    fileprivate static func blockRows(_ geometry: MaskGeometry) -> Int {
+    static func blockRows(_ geometry: MaskGeometry) -> Int {
         max(1, scoreCells / max(1, geometry.keyLength))
     }
 
@@ -68,7 +56,7 @@ extension DenseReference {
 }
 
 /// One reference computation in one arithmetic.
-private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumber> {
+struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumber> {
     let problem: AttentionProblem
     let inputs: AttentionInputs
     let query: [Number]
@@ -107,7 +95,7 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
                     allowed = problem.options.mask.materialize(geometry.seen(by: head))
                 }
                 for start in stride(from: 0, to: geometry.queryLength, by: blockRows) {
-                    let block = RowBlock(
+                    let block = DenseRows(
                         batch: batch, head: head, queries: start..<min(start + blockRows, geometry.queryLength),
                         geometry: geometry)
                     attend(block, allowed, &output, &logSumExp)
@@ -125,7 +113,7 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
     }
 
     private func attend(
-        _ block: RowBlock, _ allowed: [Bool], _ output: inout [Number], _ logSumExp: inout [Number]
+        _ block: DenseRows, _ allowed: [Bool], _ output: inout [Number], _ logSumExp: inout [Number]
     ) {
         let keys = block.keys
         var scores = products(block)
@@ -142,7 +130,7 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
     }
 
     /// scale · Q Kᵀ, [rows, keys].
-    private func products(_ block: RowBlock) -> [Number] {
+    func products(_ block: DenseRows) -> [Number] {
         var scores = [Number](repeating: 0, count: block.rows * block.keys)
         let queryStart = problem.queryElement(block) * problem.headDim
         let keyStart = problem.keyElement(block) * problem.headDim
@@ -162,11 +150,8 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
     }
 
     /// Applies softcap, bias, ALiBi and the score function where every mask allows, and -infinity elsewhere.
-    private func modify(_ scores: inout [Number], _ block: RowBlock, _ allowed: [Bool]) {
+    func modify(_ scores: inout [Number], _ block: DenseRows, _ allowed: [Bool]) {
         let (batch, head, keys) = (block.batch, block.head, block.keys)
-        let softcap = problem.options.softcap.map { Number($0) }
-        let slope = inputs.alibiSlopes.map { Number($0[head]) }
-        let diagonal = block.geometry.diagonal(.bottomRight)
         for (row, query) in block.queries.enumerated() {
             for column in 0..<keys {
                 let cell = row * keys + column
@@ -175,9 +160,7 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
                     scores[cell] = -.infinity
                     continue
                 }
-                if let softcap { scores[cell] = softcap * Number.hyperbolicTangent(scores[cell] / softcap) }
-                if let bias { scores[cell] += Number(bias.number(batch, head, query, column)) }
-                if let slope { scores[cell] -= slope * Number(abs(query + diagonal - column)) }
+                scores[cell] = changed(scores[cell], block, query: query, key: column)
                 if let function = problem.options.scoreFunction {
                     let place = ScorePlace(batch: batch, head: head, query: query, key: column)
                     scores[cell] = Number(function.value(Double(scores[cell]), place))
@@ -186,8 +169,22 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
         }
     }
 
+    /// A score after softcap, bias and ALiBi.
+    func changed(_ score: Number, _ block: DenseRows, query: Int, key: Int) -> Number {
+        var score = score
+        if let softcap = problem.options.softcap.map({ Number($0) }) {
+            score = softcap * Number.hyperbolicTangent(score / softcap)
+        }
+        if let bias { score += Number(bias.number(block.batch, block.head, query, key)) }
+        if let slopes = inputs.alibiSlopes {
+            let place = query + block.geometry.diagonal(.bottomRight)
+            score -= Number(slopes[block.head]) * Number(abs(place - key))
+        }
+        return score
+    }
+
     /// Turns a row of scores into probabilities; returns the logarithm of its denominator.
-    private func normalise(_ scores: inout [Number], _ row: Range<Int>, sink: Number?) -> Number {
+    func normalise(_ scores: inout [Number], _ row: Range<Int>, sink: Number?) -> Number {
         var highest = sink ?? -.infinity
         for cell in row where scores[cell] > highest { highest = scores[cell] }
         // A row without a visible key: exp(-infinity - -infinity) would be NaN.
@@ -204,7 +201,7 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
     }
 
     /// Drops probabilities and scales up the others.
-    private func drop(_ probabilities: inout [Number], _ block: RowBlock, _ dropout: DropoutPattern) {
+    func drop(_ probabilities: inout [Number], _ block: DenseRows, _ dropout: DropoutPattern) {
         for (row, query) in block.queries.enumerated() {
             let rowKey = dropout.rowKey(batch: block.batch, head: block.head, query: query)
             for column in 0..<block.keys {
@@ -216,7 +213,7 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
 
     /// P V, [rows, valueDim].
     private func weigh(
-        _ probabilities: [Number], _ visible: [Bool], _ block: RowBlock, _ output: inout [Number]
+        _ probabilities: [Number], _ visible: [Bool], _ block: DenseRows, _ output: inout [Number]
     ) {
         let valueDim = problem.valueDim
         let valueStart = problem.keyElement(block) * valueDim
@@ -254,7 +251,7 @@ private struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumbe
 }
 
 /// Some queries of one head of one sequence, and all of its keys.
-private struct RowBlock {
+struct DenseRows {
     let batch: Int
     let head: Int
     let queries: Range<Int>
@@ -266,12 +263,12 @@ private struct RowBlock {
 
 extension AttentionProblem {
     /// The block's first query row in a dense [batch, queryLength, heads, ...].
-    fileprivate func queryElement(_ block: RowBlock) -> Int {
+    func queryElement(_ block: DenseRows) -> Int {
         (block.batch * queryLength + block.queries.lowerBound) * heads + block.head
     }
 
     /// The first key row of the block's key head in a dense [batch, keyLength, kvHeads, ...].
-    fileprivate func keyElement(_ block: RowBlock) -> Int {
+    func keyElement(_ block: DenseRows) -> Int {
         block.batch * keyLength * kvHeads + block.head / group
     }
 }
