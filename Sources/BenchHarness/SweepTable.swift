@@ -1,4 +1,4 @@
-import AttentionCore
+public import AttentionCore
 
 /// Results as a table for terminals: a block for each case, its operators in the order given.
 public enum SweepTable {
@@ -27,7 +27,7 @@ public enum SweepTable {
     }
 
     /// Reasons on one line; what several have in common is said once.
-    static func reasons(_ reasons: [UnsupportedReason]) -> String {
+    public static func reasons(_ reasons: [UnsupportedReason]) -> String {
         var facts: [String] = []
         var remedies: [String] = []
         var aspect: AttentionFeature?

@@ -14,6 +14,7 @@ struct Zoo: ParsableCommand {
               zoo describe flash
               zoo explain --heads 32 --kv-heads 8 --length 4096 --causal
               zoo run flash --input in.safetensors --output out.safetensors --verify
+              zoo probe flash --causal
               zoo bench --preset quick
               zoo embed --model Models/all-MiniLM-L6-v2 "a sentence" "another"
 
@@ -28,7 +29,7 @@ struct Zoo: ParsableCommand {
         version: "zoo 0.1.0",
         subcommands: [
             ListCommand.self, DescribeCommand.self, ExplainCommand.self, RunCommand.self, BenchCommand.self,
-            EmbedCommand.self, ReportCommand.self, DocsCommand.self, BenchWorkerCommand.self,
+            ProbeCommand.self, EmbedCommand.self, ReportCommand.self, DocsCommand.self, BenchWorkerCommand.self,
         ])
 
     static func main() {
