@@ -8,7 +8,12 @@ let package = Package(
         .library(name: "AttentionZoo", targets: ["AttentionZoo"]),
         .library(name: "AttentionTesting", targets: ["AttentionTesting"]),
         .library(name: "BenchHarness", targets: ["BenchHarness"]),
+        .library(name: "CZooPlugin", targets: ["CZooPlugin"]),
         .executable(name: "zoo", targets: ["zoo"]),
+        // Example plugins.
+        .library(name: "PlainPlugin", type: .dynamic, targets: ["PlainPlugin"]),
+        .library(name: "LeakyPlugin", type: .dynamic, targets: ["LeakyPlugin"]),
+        .library(name: "SwiftPlugin", type: .dynamic, targets: ["SwiftPlugin"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -21,6 +26,8 @@ let package = Package(
             providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
         // Kernels stay optimised in debug builds: unoptimised vector code is fifty times slower.
         .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+        // The C ABI of plugins: a header.
+        .target(name: "CZooPlugin"),
 
         // Floor 1: data.
         .target(name: "TensorCore"),
@@ -37,6 +44,8 @@ let package = Package(
             name: "AttentionOperators",
             dependencies: ["AttentionCore", "Kernels", "TensorCore"],
             plugins: ["RegistryPlugin"]),
+        .target(
+            name: "OperatorPlugins", dependencies: ["AttentionCore", "CZooPlugin", "Kernels", "TensorCore"]),
 
         // Floor 5: models.
         .target(
@@ -50,8 +59,8 @@ let package = Package(
         .executableTarget(
             name: "zoo",
             dependencies: [
-                "AttentionOperators", "AttentionCore", "BenchHarness", "Kernels", "TensorCore", "Tokenizers",
-                "TransformerBlocks",
+                "AttentionOperators", "AttentionCore", "BenchHarness", "Kernels", "OperatorPlugins", "TensorCore",
+                "Tokenizers", "TransformerBlocks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -61,10 +70,22 @@ let package = Package(
         .target(
             name: "AttentionZoo",
             dependencies: [
-                "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers", "TransformerBlocks",
+                "AttentionOperators", "AttentionCore", "Kernels", "OperatorPlugins", "TensorCore", "Tokenizers",
+                "TransformerBlocks",
             ]),
         .target(name: "AttentionTesting", dependencies: ["AttentionCore", "Kernels", "TensorCore"]),
         .target(name: "BenchHarness", dependencies: ["AttentionCore", "Kernels", "TensorCore"]),
+
+        // Examples of plugins: they see the header and nothing else.
+        .target(
+            name: "PlainPlugin", dependencies: ["CZooPlugin"], path: "Examples/Plugins/C",
+            publicHeadersPath: ".",
+            cSettings: [.unsafeFlags(["-O3"])]),
+        .target(
+            name: "LeakyPlugin", dependencies: ["CZooPlugin"], path: "Examples/Plugins/Leaky",
+            publicHeadersPath: ".",
+            cSettings: [.unsafeFlags(["-O3"])]),
+        .target(name: "SwiftPlugin", dependencies: ["CZooPlugin"], path: "Examples/Plugins/Swift"),
 
         // Tools.
         .executableTarget(name: "registrygen"),
@@ -84,6 +105,11 @@ let package = Package(
             name: "AttentionOperatorsTests",
             dependencies: ["AttentionOperators", "AttentionCore", "AttentionTesting", "Kernels", "TensorCore"]),
         .testTarget(
+            name: "OperatorPluginsTests",
+            dependencies: [
+                "OperatorPlugins", "AttentionOperators", "AttentionCore", "AttentionTesting", "Kernels", "TensorCore",
+            ]),
+        .testTarget(
             name: "TransformerBlocksTests",
             dependencies: [
                 "TransformerBlocks", "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
@@ -100,7 +126,8 @@ let package = Package(
 )
 
 /// Every Swift target speaks the same dialect.
-for target in package.targets where ![.system, .plugin].contains(target.type) && target.name != "CKernels" {
+let inC = ["CKernels", "CZooPlugin", "PlainPlugin", "LeakyPlugin"]
+for target in package.targets where ![.system, .plugin].contains(target.type) && !inC.contains(target.name) {
     target.swiftSettings =
         (target.swiftSettings ?? []) + [
             .enableUpcomingFeature("ExistentialAny"),

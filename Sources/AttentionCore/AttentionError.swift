@@ -26,6 +26,8 @@ public enum AttentionError: Error, Sendable, Hashable {
     case environment(variable: String, expected: String, actual: String)
     /// A tensor could not be used as asked.
     case tensor(operand: String, reason: String)
+    /// An operator of a plugin did not do what it was asked.
+    case operatorFailed(name: String, message: String)
 }
 
 extension AttentionError: CustomStringConvertible {
@@ -56,6 +58,8 @@ extension AttentionError: CustomStringConvertible {
             return "the environment variable \(variable) is '\(actual)'; expected \(expected)"
         case .tensor(let operand, let reason):
             return "\(operand): \(reason)"
+        case .operatorFailed(let name, let message):
+            return "\(name) failed: \(message)"
         }
     }
 

@@ -23,6 +23,12 @@ public protocol AttentionOperator: Sendable {
     /// What a page about the operator says beyond its facts.
     static var guide: OperatorGuide { get }
 
+    /// The facts of this value: those of the type, unless the type stands for operators that are described at run time.
+    var capabilities: AttentionCapabilities { get }
+
+    /// The guide of this value: that of the type, unless the type stands for operators that are described at run time.
+    var guide: OperatorGuide { get }
+
     /// The options in force.
     var configuration: Configuration { get }
 
@@ -87,9 +93,15 @@ public enum ReferencePrecision: String, Sendable, Hashable, CaseIterable {
 }
 
 extension AttentionOperator {
+    /// The type's facts.
+    public var capabilities: AttentionCapabilities { Self.capabilities }
+
+    /// The type's guide.
+    public var guide: OperatorGuide { Self.guide }
+
     /// The reasons that ``capabilities`` gives.
     public func unsupportedReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
-        Self.capabilities.unsupportedReasons(for: problem)
+        capabilities.unsupportedReasons(for: problem)
     }
 
     /// Nothing beyond the facts.
@@ -98,7 +110,7 @@ extension AttentionOperator {
     /// No gradients where ``capabilities`` has none, nor of a score function without a derivative.
     public func unsupportedGradientReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
         var reasons: [UnsupportedReason] = []
-        if !Self.capabilities.hasGradients {
+        if !capabilities.hasGradients {
             reasons.append(.init(.gradients, "do not exist", remedy: "choose an operator that has them"))
         }
         if let function = problem.options.scoreFunction, function.derivative == nil {

@@ -22,7 +22,7 @@ public struct ConfiguredOperator: Sendable {
     public var id: String { entry.id }
 
     /// What the operator can do.
-    public var capabilities: AttentionCapabilities { type(of: `operator`).capabilities }
+    public var capabilities: AttentionCapabilities { `operator`.capabilities }
 
     /// Why the operator cannot run a problem; empty when it can.
     public func unsupportedReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
@@ -50,7 +50,7 @@ public struct ConfiguredOperator: Sendable {
     }
 
     /// What a page about the operator says beyond its facts.
-    public var guide: OperatorGuide { type(of: `operator`).guide }
+    public var guide: OperatorGuide { `operator`.guide }
 
     /// Why the operator cannot compute gradients of a problem that it supports; empty when it can.
     public func unsupportedGradientReasons(for problem: AttentionProblem) -> [UnsupportedReason] {

@@ -49,7 +49,8 @@ extension OperatorRegistry {
         }
     }
 
-    private static func checkNames(
+    /// Refuses options that an operator does not have.
+    static func checkNames(
         _ fields: [String: ConfigurationValue], known: [String], owner: String
     ) throws(AttentionError) {
         for (name, value) in fields.sorted(by: { $0.key < $1.key }) where !known.contains(name) {

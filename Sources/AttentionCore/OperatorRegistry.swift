@@ -23,6 +23,34 @@ public struct OperatorRegistry: Sendable {
     public mutating func register<Operator: AttentionOperator>(
         _ type: Operator.Type, as entry: CatalogueEntry
     ) throws(AttentionError) {
+        try checkNames(of: entry)
+        add(Registered(type, entry))
+    }
+
+    /// Adds an operator that is described at run time: its facts belong to values, not to a type.
+    ///
+    /// Nothing is added when it throws.
+    /// - Parameters:
+    ///   - options: what `make` takes; other names never reach it.
+    ///   - make: an operator with the given options; called at once with none.
+    /// - Throws: as ``register(_:as:)``.
+    public mutating func register(
+        _ entry: CatalogueEntry, capabilities: AttentionCapabilities, options: [OptionDescription],
+        make: @escaping @Sendable ([String: ConfigurationValue]) throws(AttentionError) -> any AttentionOperator
+    ) throws(AttentionError) {
+        try checkNames(of: entry)
+        let standard = Result { () throws(AttentionError) -> any AttentionOperator in try make([:]) }
+        let known = options.map(\.name)
+        add(
+            Registered(
+                Registration(entry: entry, capabilities: capabilities, options: options, standard: standard) {
+                    (fields) throws(AttentionError) in
+                    try Self.checkNames(fields, known: known, owner: entry.id)
+                    return try make(fields)
+                }))
+    }
+
+    private func checkNames(of entry: CatalogueEntry) throws(AttentionError) {
         var own: Set<String> = []
         for name in [entry.id] + entry.aliases {
             guard CatalogueEntry.isName(name) else {
@@ -41,12 +69,13 @@ public struct OperatorRegistry: Sendable {
                 throw .duplicateOperator(name: name, existing: entry.type, added: entry.type)
             }
         }
-        add(Registered(type, entry))
     }
 
     /// A checked pair of type and entry, for generated catalogues.
     package struct Registered: Sendable {
         let registration: Registration
+
+        init(_ registration: Registration) { self.registration = registration }
 
         /// Pairs a type with its entry.
         package init<Operator: AttentionOperator>(_ type: Operator.Type, _ entry: CatalogueEntry) {

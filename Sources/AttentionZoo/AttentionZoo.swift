@@ -1,7 +1,8 @@
-// One import for users of the library: tensors, kernels' context, contracts, operators and models.
+// One import for users of the library: tensors, kernels' context, contracts, operators, plugins and models.
 @_exported public import AttentionCore
 @_exported public import AttentionOperators
 @_exported public import Kernels
+@_exported public import OperatorPlugins
 @_exported public import TensorCore
 @_exported public import Tokenizers
 @_exported public import TransformerBlocks

@@ -61,6 +61,7 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Seconds the sweep aims to take; by default six for each case.")
     var seconds: Double?
 
+    @OptionGroup var plugins: PluginOptions
     @OptionGroup var machine: MachineOptions
 
     func validate() throws {
@@ -80,7 +81,8 @@ struct BenchCommand: ParsableCommand {
 
     func run() throws {
         let context = try machine.context()
-        let (chosen, cases) = try reporting { (try chosenOperators(), try chosenCases()) }
+        let registry = try plugins.makeRegistry()
+        let (chosen, cases) = try reporting { (try chosenOperators(in: registry), try chosenCases()) }
         let facts = MachineFacts(context)
         let printsTable = json != "-"
         let peak = MachinePeak.fmaGFLOPS(context)
@@ -110,8 +112,7 @@ struct BenchCommand: ParsableCommand {
         try conclude(lines, says: printsTable)
     }
 
-    private func chosenOperators() throws(AttentionError) -> [ConfiguredOperator] {
-        let registry = OperatorRegistry.builtIn
+    private func chosenOperators(in registry: OperatorRegistry) throws(AttentionError) -> [ConfiguredOperator] {
         var chosen: [ConfiguredOperator] = []
         for name in operators?.values ?? registry.entries.map(\.id) { chosen.append(try registry[name]) }
         return chosen

@@ -20,16 +20,18 @@ struct BenchWorkerCommand: ParsableCommand {
     @Option(help: "Options: JSON text, or the path of a JSON or YAML file.")
     var config: String?
 
+    @OptionGroup var plugins: PluginOptions
     @OptionGroup var machine: MachineOptions
     @OptionGroup var format: FormatOptions
 
     func run() throws {
         let fields = try ConfigurationText.fields(config, option: "--config")
         let context = try machine.context()
+        let registry = try plugins.makeRegistry()
         let read = try RunInputs(path: input)
         try reporting {
             let specification = try AttentionSpecification(fields: fields, defaultName: `operator`)
-            let resolved = try specification.resolve(in: .builtIn)
+            let resolved = try specification.resolve(in: registry)
             let options = resolved.options()
             let problem = try AttentionProblem(read.inputs, options: options)
             let chosen = try resolved.choose(for: problem, context: context)

@@ -2,6 +2,7 @@ import AttentionCore
 import BenchHarness
 import Foundation
 import Kernels
+import OperatorPlugins
 import TensorCore
 import TransformerBlocks
 
@@ -68,7 +69,7 @@ struct CommandFailure: Error {
                 .data, error.description,
                 advice: "layouts are query [batch, length, heads, headDim], key and value [batch, length, kvHeads, dim]"
             )
-        case .duplicateOperator:
+        case .duplicateOperator, .operatorFailed:
             self.init(.fault, error.description)
         }
     }
@@ -107,6 +108,14 @@ struct CommandFailure: Error {
         default:
             self.init(.data, error.description)
         }
+    }
+
+    init(_ error: PluginError) {
+        var advice = "see docs/plugins.md for what a plugin must give"
+        if case .invalidRegistryFile = error.problem {
+            advice = "a registry file is {\"plugins\": [\"path of a library\"]}"
+        }
+        self.init(.data, error.description, advice: advice)
     }
 
     init(_ error: ComputeContextError) { self.init(.usage, error.description) }
@@ -164,6 +173,8 @@ func reporting<Result>(_ body: () throws -> Result) throws -> Result {
     } catch let error as BenchError {
         throw CommandFailure(error)
     } catch let error as ModelError {
+        throw CommandFailure(error)
+    } catch let error as PluginError {
         throw CommandFailure(error)
     } catch let error as ComputeContextError {
         throw CommandFailure(error)

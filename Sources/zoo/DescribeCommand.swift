@@ -16,10 +16,12 @@ struct DescribeCommand: ParsableCommand {
     @Argument(help: "An operator's name or alias; 'zoo list' shows them.")
     var name: String
 
+    @OptionGroup var plugins: PluginOptions
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        let facts = try reporting { try OperatorFacts(name, in: .builtIn) }
+        let registry = try plugins.makeRegistry()
+        let facts = try reporting { try OperatorFacts(name, in: registry) }
         Terminal.out(format.json ? Output.json(facts) : Self.page(facts, width: Terminal.width))
     }
 

@@ -16,10 +16,11 @@ struct DocsCommand: ParsableCommand {
     @Option(help: "The folder to write to.")
     var directory = "docs/operators"
 
+    @OptionGroup var plugins: PluginOptions
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        let registry = OperatorRegistry.builtIn
+        let registry = try plugins.makeRegistry()
         var paths: [String] = []
         try reporting {
             for entry in registry.entries {

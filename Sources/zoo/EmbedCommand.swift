@@ -41,6 +41,7 @@ struct EmbedCommand: ParsableCommand {
     @Argument(help: "Texts.")
     var texts: [String] = []
 
+    @OptionGroup var plugins: PluginOptions
     @OptionGroup var machine: MachineOptions
     @OptionGroup var format: FormatOptions
 
@@ -50,13 +51,14 @@ struct EmbedCommand: ParsableCommand {
     }
 
     func run() throws {
-        let specification = try self.specification()
+        let registry = try plugins.makeRegistry()
+        let specification = try self.specification(in: registry)
         let context = try machine.context()
         try OutputFile.checkFolder(output)
         let texts = try allTexts()
         let report = try reporting {
             let encoder = try TextEncoder(
-                directory: model, attention: specification, registry: .builtIn, context: context)
+                directory: model, attention: specification, registry: registry, context: context)
             let begin = AlternatingTimer.now()
             let vectors = try encode(texts, encoder)
             let seconds = AlternatingTimer.now() - begin
@@ -74,12 +76,12 @@ struct EmbedCommand: ParsableCommand {
     }
 
     /// The operator with its options, checked before the model is opened.
-    private func specification() throws -> AttentionSpecification? {
+    private func specification(in registry: OperatorRegistry) throws -> AttentionSpecification? {
         guard let attention else { return nil }
         let value = try ConfigurationText.value(attention, option: "--attention", acceptsNames: true)
         return try reporting {
             let specification = try AttentionSpecification(value)
-            _ = try specification.resolve(in: .builtIn)
+            _ = try specification.resolve(in: registry)
             return specification
         }
     }

@@ -17,12 +17,14 @@ struct ExplainCommand: ParsableCommand {
             """)
 
     @OptionGroup var problem: ProblemOptions
+    @OptionGroup var plugins: PluginOptions
     @OptionGroup var machine: MachineOptions
     @OptionGroup var format: FormatOptions
 
     func run() throws {
         let context = try machine.context()
-        let explanation = Dispatcher.explain(try problem.problem(), registry: .builtIn, context: context)
+        let explanation = Dispatcher.explain(
+            try problem.problem(), registry: try plugins.makeRegistry(), context: context)
         if format.json {
             Terminal.out(Output.json(explanation))
             return

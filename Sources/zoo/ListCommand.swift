@@ -13,10 +13,11 @@ struct ListCommand: ParsableCommand {
               zoo list --json
             """)
 
+    @OptionGroup var plugins: PluginOptions
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        let registry = OperatorRegistry.builtIn
+        let registry = try plugins.makeRegistry()
         let facts = try reporting { try registry.entries.map { try OperatorFacts($0.id, in: registry) } }
         if format.json {
             Terminal.out(Output.json(facts))

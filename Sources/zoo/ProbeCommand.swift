@@ -54,6 +54,7 @@ struct ProbeCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Write a drawing: declared, effective, difference.", valueName: "file"))
     var svg: String?
 
+    @OptionGroup var plugins: PluginOptions
     @OptionGroup var machine: MachineOptions
     @OptionGroup var format: FormatOptions
 
@@ -73,7 +74,7 @@ struct ProbeCommand: ParsableCommand {
     }
 
     func run() throws {
-        let registry = OperatorRegistry.builtIn
+        let registry = try plugins.makeRegistry()
         let context = try machine.context()
         let fields = try fields()
         let names = all ? registry.entries.map(\.id) : operators

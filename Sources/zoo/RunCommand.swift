@@ -45,6 +45,7 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Compute gradients too. No operator has them yet.")
     var backward = false
 
+    @OptionGroup var plugins: PluginOptions
     @OptionGroup var machine: MachineOptions
     @OptionGroup var format: FormatOptions
 
@@ -67,7 +68,8 @@ struct RunCommand: ParsableCommand {
         }
         let specification = try specification()
         let context = try machine.context()
-        let resolved = try reporting { try specification.resolve(in: .builtIn) }
+        let registry = try plugins.makeRegistry()
+        let resolved = try reporting { try specification.resolve(in: registry) }
         try OutputFile.checkFolder(output)
         let read = try RunInputs(path: input)
         let report = try reporting { try compute(resolved, read, context) }

@@ -17,6 +17,7 @@ struct Zoo: ParsableCommand {
               zoo probe flash --causal
               zoo bench --preset quick
               zoo embed --model Models/all-MiniLM-L6-v2 "a sentence" "another"
+              zoo --plugin ./libmine.so bench --operators mine,flash
 
             EXIT STATUS
               0 done            1 a check failed          64 bad usage
@@ -25,6 +26,7 @@ struct Zoo: ParsableCommand {
             ENVIRONMENT
               ZOO_THREADS   the number of threads
               ZOO_ISA       the instruction set of the kernels
+              ZOO_REGISTRY  a file of plugins to load, as --registry
             """,
         version: "zoo 0.1.0",
         subcommands: [
@@ -33,28 +35,33 @@ struct Zoo: ParsableCommand {
         ])
 
     static func main() {
-        if let failure = unknownCommand() {
-            failure.report(asJSON: wantsJSON)
+        let arguments = PluginOptions.movingBehindCommand(Array(CommandLine.arguments.dropFirst()))
+        if let failure = unknownCommand(arguments.first) {
+            failure.report(asJSON: wantsJSON(arguments))
             exit(withError: ExitCode(failure.code.rawValue))
         }
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(arguments)
             try command.run()
         } catch let failure as CommandFailure {
-            failure.report(asJSON: wantsJSON)
+            failure.report(asJSON: wantsJSON(arguments))
             exit(withError: ExitCode(failure.code.rawValue))
         } catch {
             let code = exitCode(for: error)
             // Help and version are not errors; anything else that the parser says is about usage.
-            guard wantsJSON, !code.isSuccess, !(error is ExitCode) else { exit(withError: error) }
+            guard wantsJSON(arguments), !code.isSuccess, !(error is ExitCode) else { exit(withError: error) }
             CommandFailure(.usage, message(for: error), advice: "run 'zoo --help'").report(asJSON: true)
             exit(withError: code)
         }
     }
 
     /// The parser would call a misspelt command an unexpected argument.
-    private static func unknownCommand() -> CommandFailure? {
-        guard let name = CommandLine.arguments.dropFirst().first, !name.hasPrefix("-") else { return nil }
+    private static func unknownCommand(_ name: String?) -> CommandFailure? {
+        if let name, let option = PluginOptions.names.first(where: { name == $0 || name.hasPrefix("\($0)=") }) {
+            return CommandFailure(
+                .usage, "\(option) stands alone", advice: "give a command, for example 'zoo --plugin lib.so list'")
+        }
+        guard let name, !name.hasPrefix("-") else { return nil }
         let known = configuration.subcommands.map { $0.configuration.commandName ?? "" } + ["help"]
         guard !known.contains(name) else { return nil }
         let suggestions = NearestName.suggestions(for: name, among: known)
@@ -68,7 +75,7 @@ struct Zoo: ParsableCommand {
     /// Errors come as JSON when results do.
     ///
     /// `bench` gives a file name after `--json`: its errors stay text.
-    private static var wantsJSON: Bool {
-        CommandLine.arguments.dropFirst().first != "bench" && CommandLine.arguments.contains("--json")
+    private static func wantsJSON(_ arguments: [String]) -> Bool {
+        arguments.first != "bench" && arguments.contains("--json")
     }
 }

@@ -1,0 +1,132 @@
+import AttentionCore
+import Foundation
+import Kernels
+import OperatorPlugins
+import TensorCore
+import Testing
+
+/// What happens in and after a call: failures, writes outside of outputs, reasons, options.
+@Suite struct PluginCallTests {
+    private let folder: PluginFolder
+
+    init() throws { folder = try PluginFolder() }
+
+    private func load(_ small: SmallPlugin) throws -> (path: String, registry: OperatorRegistry) {
+        let path = try PluginFiles.compile(small.source, name: "small", in: folder.url)
+        var registry = OperatorRegistry()
+        try registry.loadPlugins([path])
+        return (path, registry)
+    }
+
+    private func inputs(_ length: Int = 4) -> AttentionInputs {
+        AttentionInputs(
+            query: .random(uniform: [1, length, 2, 8], seed: 1), key: .random(uniform: [1, length, 2, 8], seed: 2),
+            value: .random(uniform: [1, length, 2, 8], seed: 3))
+    }
+
+    private func failure(_ body: String) throws -> (path: String, message: String) {
+        let (path, registry) = try load(SmallPlugin(body: body))
+        let error = try #require(throws: AttentionError.self) { try registry["small"].forward(inputs()) }
+        return (path, error.description)
+    }
+
+    @Test(arguments: [
+        ("host->fail(host, \"no luck today\"); return 1;", "no luck today"),
+        ("return -5;", "its forward function returned status -5"),
+        (
+            "((float *)outputs->output.data)[64] = 1; return 0;",
+            "its forward function wrote outside of output, at byte 1 behind its end; its results are not used"
+        ),
+        (
+            "((char *)outputs->output.data)[-2] = 1; return 0;",
+            "its forward function wrote outside of output, at byte 2 before its start; its results are not used"
+        ),
+        (
+            "((char *)outputs->output.data)[256 + 4095] = 1; return 0;",
+            "its forward function wrote outside of output, at byte 4096 behind its end; its results are not used"
+        ),
+        (
+            "memset(outputs->log_sum_exp, 0, 4 * 8 + 1); return 0;",
+            "its forward function wrote outside of log_sum_exp, at byte 1 behind its end; its results are not used"
+        ),
+    ])
+    func failures(body: String, expected: String) throws {
+        let (path, message) = try failure(body)
+        #expect(message == "'small' of '\(path)' failed: \(expected)")
+    }
+
+    @Test func gradientsAreGuardedToo() throws {
+        let (path, registry) = try load(SmallPlugin(fields: ".backward = backward"))
+        let error = try #require(throws: AttentionError.self) {
+            try registry["small"].backward(inputs(), gradient: OutputGradient(output: Tensor(zeros: [1, 4, 2, 8])))
+        }
+        #expect(
+            error.description
+                == "'small' of '\(path)' failed: its backward function wrote outside of key_gradient, at byte 1 before "
+                + "its start; its results are not used")
+    }
+
+    @Test func untouchedOutputsAreEmptyRows() throws {
+        let result = try load(SmallPlugin()).registry["small"].forward(inputs())
+        #expect(result.output.floats() == Array(repeating: 0, count: 64))
+        #expect(result.logSumExp?.floats() == Array(repeating: -.infinity, count: 8))
+    }
+
+    @Test func reasonsComeFromFactsThenFromTheLibrary() throws {
+        let registry = try load(SmallPlugin(fields: ".reasons = reasons")).registry
+        let small = try registry["small"]
+        #expect(small.unsupportedReasons(for: AttentionProblem(queryLength: 4, heads: 2, headDim: 8)).isEmpty)
+        #expect(
+            small.unsupportedReasons(for: AttentionProblem(queryLength: 5, heads: 2, headDim: 8)) == [
+                UnsupportedReason(.configuration, "the number of queries is odd", remedy: "add a query")
+            ])
+        let error = try #require(throws: AttentionError.self) {
+            try small.forward(inputs(), options: AttentionOptions(mask: .causal, dropout: 0.5))
+        }
+        guard case .unsupported("small", _, let reasons) = error else {
+            Issue.record("threw \(error)")
+            return
+        }
+        #expect(reasons.map(\.aspect) == [.causal, .dropout])
+    }
+
+    @Test func optionsReachTheLibraryAndUnknownOnesDoNot() throws {
+        let (path, registry) = try load(
+            SmallPlugin(fields: ".create = create, .destroy = free, .options = speed, .option_count = 1"))
+        #expect(try registry.options(of: "small").map(\.name) == ["speed"])
+        _ = try registry.make("small", configuration: ["speed": 8])
+        let error = try #require(throws: AttentionError.self) {
+            try registry.make("small", configuration: ["speed": 9])
+        }
+        #expect(
+            error.description
+                == "option 'configuration' is {\"speed\": 9}; expected options that 'small' of '\(path)' takes: "
+                + "speed 9 is too fast")
+        let unknown = try #require(throws: AttentionError.self) {
+            try registry.make("small", configuration: ["sped": 9])
+        }
+        #expect(unknown.description == "small has no option 'sped'; did you mean 'seed' or 'speed'?")
+    }
+
+    @Test func parallelLoopsVisitEveryIndexOnce() throws {
+        let body = """
+            return count_indices(host, outputs);
+            """
+        let source = SmallPlugin(body: body).source.replacing(
+            "static int32_t forward(",
+            with: """
+                static void add_one(void *state, int64_t index, int32_t worker) { ((float *)state)[index] += 1; }
+                static int32_t count_indices(const struct zoo_host *host, const struct zoo_outputs *outputs) {
+                    host->parallel_for(host, 64, add_one, outputs->output.data);
+                    host->parallel_for(host, 0, add_one, NULL);
+                    return host->abi_version != 1 || host->struct_size != sizeof(struct zoo_host) || host->threads != 3;
+                }
+                static int32_t forward(
+                """, maxReplacements: 1)
+        let path = try PluginFiles.compile(source, name: "parallel", in: folder.url)
+        var registry = OperatorRegistry()
+        try registry.loadPlugins([path])
+        let result = try registry["small"].forward(inputs(), context: ComputeContext(threads: 3))
+        #expect(result.output.floats() == Array(repeating: 1, count: 64))
+    }
+}
