@@ -30,11 +30,11 @@ build: openblas ## build the command line
 	$(SWIFT) build -c release --product zoo
 
 lint: ## check the style of every Swift file
-	$(SWIFT) format lint --strict -r Package.swift Sources Tests Plugins \
+	$(SWIFT) format lint --strict -r Package.swift Sources Tests Plugins Examples \
 		Benchmarks/Package.swift Benchmarks/Benchmarks
 
 format: ## bring every Swift file into style
-	$(SWIFT) format -i -r Package.swift Sources Tests Plugins Benchmarks/Package.swift Benchmarks/Benchmarks
+	$(SWIFT) format -i -r Package.swift Sources Tests Plugins Examples Benchmarks/Package.swift Benchmarks/Benchmarks
 
 model: ## fetch all-MiniLM-L6-v2 (90 MB) into Models/
 	Tests/Fixtures/minilm/fetch_model.sh $(MODEL)

@@ -1,5 +1,11 @@
 import TensorCore
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// A dense tensor for somebody else to write, between two zones of known bytes that tell when more was written.
 struct GuardedTensor {
     let tensor: Tensor
@@ -9,15 +15,20 @@ struct GuardedTensor {
     /// Bytes of each zone: a page, so that a whole row beyond the end is seen.
     private static let zone = 4096
 
+    /// Neighbouring bytes differ and none is 0 or 255, which plugins would most likely write.
+    private static let marks = (0..<zone).map { UInt8(0x51 + $0 % 97) }
+
     /// Zeros.
     init(_ shape: Shape, dtype: DType) {
-        byteCount = shape.count * dtype.byteWidth
-        storage = Storage(byteCount: byteCount + 2 * Self.zone)
-        for index in 0..<Self.zone {
-            storage.base.storeBytes(of: Self.mark(index), toByteOffset: index, as: UInt8.self)
-            storage.base.storeBytes(
-                of: Self.mark(index), toByteOffset: Self.zone + byteCount + index, as: UInt8.self)
+        let bytes = shape.count * dtype.byteWidth
+        let storage = Storage(byteCount: bytes + 2 * Self.zone)
+        Self.marks.withUnsafeBytes { marks in
+            guard let source = marks.baseAddress else { return }
+            storage.base.copyMemory(from: source, byteCount: Self.zone)
+            (storage.base + Self.zone + bytes).copyMemory(from: source, byteCount: Self.zone)
         }
+        byteCount = bytes
+        self.storage = storage
         tensor = Tensor(
             dtype: dtype, shape: shape, strides: shape.rowMajorStrides, offset: Self.zone / dtype.byteWidth,
             storage: storage)
@@ -25,15 +36,20 @@ struct GuardedTensor {
 
     /// Where something was written outside, for people; `nil` when nothing was.
     var trespass: String? {
-        for distance in 0..<Self.zone {
-            let before = storage.base.load(fromByteOffset: Self.zone - 1 - distance, as: UInt8.self)
-            if before != Self.mark(Self.zone - 1 - distance) { return "byte \(distance + 1) before its start" }
-            let behind = storage.base.load(fromByteOffset: Self.zone + byteCount + distance, as: UInt8.self)
-            if behind != Self.mark(distance) { return "byte \(distance + 1) behind its end" }
+        let before = UnsafeRawBufferPointer(start: storage.base, count: Self.zone)
+        let behind = UnsafeRawBufferPointer(start: storage.base + Self.zone + byteCount, count: Self.zone)
+        return Self.marks.withUnsafeBytes { marks in
+            if let start = marks.baseAddress, let first = before.baseAddress, let second = behind.baseAddress,
+                memcmp(first, start, Self.zone) == 0, memcmp(second, start, Self.zone) == 0
+            {
+                return nil
+            }
+            for distance in 0..<Self.zone {
+                let place = Self.zone - 1 - distance
+                if before[place] != marks[place] { return "byte \(distance + 1) before its start" }
+                if behind[distance] != marks[distance] { return "byte \(distance + 1) behind its end" }
+            }
+            return nil
         }
-        return nil
     }
-
-    /// Neighbouring bytes differ and none is 0 or 255, which plugins would most likely write.
-    private static func mark(_ index: Int) -> UInt8 { UInt8(0x51 + index % 97) }
 }

@@ -57,11 +57,15 @@ public struct PluginOperator: AttentionOperator {
     /// The facts' reasons, then the library's own.
     public func unsupportedReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
         let facts = capabilities.unsupportedReasons(for: problem)
-        guard facts.isEmpty, let function = functions.reasons else { return facts }
+        guard facts.isEmpty else { return facts }
         let collected = ReasonList()
-        let seen = PluginProblem(problem)
-        function(statePointer, seen.pointer, ReasonList.add, Unmanaged.passUnretained(collected).toOpaque())
-        return withExtendedLifetime((collected, state, seen)) { collected.reasons }
+        if let function = functions.reasons {
+            let seen = PluginProblem(problem)
+            function(statePointer, seen.pointer, ReasonList.add, Unmanaged.passUnretained(collected).toOpaque())
+            withExtendedLifetime((state, seen)) {}
+        }
+        let mistakes = declaredParameters(for: problem).mistakes.map { UnsupportedReason(.configuration, $0) }
+        return withExtendedLifetime(collected) { collected.reasons } + mistakes
     }
 
     /// What `allows` of the library says; evaluated cell by cell.
@@ -80,11 +84,15 @@ public struct PluginOperator: AttentionOperator {
 
     /// What the library declares for the problem.
     public func parameters(for problem: AttentionProblem) -> [OperatorParameter] {
-        guard let function = functions.parameters else { return [] }
-        let collected = ParameterList()
+        declaredParameters(for: problem).parameters
+    }
+
+    private func declaredParameters(for problem: AttentionProblem) -> PluginParameters {
+        let collected = PluginParameters()
+        guard let function = functions.parameters else { return collected }
         let seen = PluginProblem(problem)
-        function(statePointer, seen.pointer, ParameterList.add, Unmanaged.passUnretained(collected).toOpaque())
-        return withExtendedLifetime((collected, state, seen)) { collected.parameters }
+        function(statePointer, seen.pointer, PluginParameters.add, Unmanaged.passUnretained(collected).toOpaque())
+        return withExtendedLifetime((state, seen)) { collected }
     }
 
     /// Working memory as the library tells it; tiles and tasks are its own affair and count as one.
@@ -138,27 +146,5 @@ private final class ReasonList {
         list.reasons.append(
             UnsupportedReason(
                 .configuration, String(cString: explanation), remedy: remedy.map { String(cString: $0) }))
-    }
-}
-
-private final class ParameterList {
-    private(set) var parameters: [OperatorParameter] = []
-
-    static let add: zoo_add_parameter = { context, name, rank, shape, initial, amplitude, summary in
-        guard let context, let name, let shape, rank <= UInt32(ZOO_MAXIMUM_RANK) else { return }
-        let list = Unmanaged<ParameterList>.fromOpaque(context).takeUnretainedValue()
-        let extents = (0..<Int(rank)).map { Int(max(0, shape[$0])) }
-        let start: OperatorParameter.Initial =
-            switch initial {
-            case UInt32(ZOO_INITIAL_ONES): .ones
-            case UInt32(ZOO_INITIAL_UNIFORM): .uniform(amplitude: amplitude)
-            case UInt32(ZOO_INITIAL_SEGMENT_MEANS) where rank >= 2: .segmentMeans
-            case UInt32(ZOO_INITIAL_IDENTITY) where rank >= 2: .identity
-            default: .zeros
-            }
-        list.parameters.append(
-            OperatorParameter(
-                String(cString: name), shape: Shape(extents), initial: start,
-                summary: summary.map { String(cString: $0) } ?? ""))
     }
 }

@@ -108,6 +108,68 @@ import Testing
         #expect(unknown.description == "small has no option 'sped'; did you mean 'seed' or 'speed'?")
     }
 
+    @Test func parametersAreDeclaredInitialisedAndRead() throws {
+        let registry = try load(
+            SmallPlugin(
+                body: """
+                    if (inputs->parameter_count != 1 || inputs->parameters[0].shape[1] != 3) return 1;
+                    memcpy(outputs->output.data, inputs->parameters[0].data, 6 * sizeof(float));
+                    return 0;
+                    """, fields: ".parameters = parameters, .backward = backward")
+        ).registry
+        let small = try registry["small"]
+        let problem = AttentionProblem(queryLength: 4, heads: 2, headDim: 8)
+        #expect(
+            small.parameters(for: problem) == [
+                OperatorParameter("gain", shape: [2, 3], initial: .ones, summary: "a factor for each head")
+            ])
+        let missing = try #require(throws: AttentionError.self) { try small.forward(inputs()) }
+        #expect(
+            missing.description == "parameter 'gain' is missing; expected [2, 3], a factor for each head")
+        let ready = try small.initialising(inputs())
+        #expect(ready.initialised == ["gain"])
+        #expect(try small.forward(ready.inputs).output.floats().prefix(7) == [1, 1, 1, 1, 1, 1, 0])
+        let gradients = try small.backward(
+            ready.inputs, gradient: OutputGradient(output: .random(uniform: [1, 4, 2, 8], seed: 9)))
+        let expected = Tensor.random(uniform: [1, 4, 2, 8], seed: 9).floats()[1]
+        #expect(gradients.parameters["gain"]?.floats() == [0, 0, 0, 0, 0, expected])
+    }
+
+    @Test(arguments: [
+        (
+            "add(context, \"gain\", 9, shape, ZOO_INITIAL_ONES, 0, NULL);",
+            "parameter 'gain' has rank 9; expected from 1 to 8"
+        ),
+        (
+            "add(context, \"gain\", 1, shape, ZOO_INITIAL_IDENTITY, 0, NULL);",
+            "parameter 'gain' of rank 1 cannot begin by rule 4"
+        ),
+        ("add(context, NULL, 1, shape, ZOO_INITIAL_ONES, 0, NULL);", "a parameter has no name"),
+        (
+            "add(context, \"a\", 1, shape, 0, 0, NULL); add(context, \"a\", 1, shape, 0, 0, NULL);",
+            "two parameters are called 'a'"
+        ),
+    ])
+    func parametersThatCannotBeAreReasons(declaration: String, expected: String) throws {
+        let registry = try load(SmallPlugin(fields: ".parameters = parameters", parameters: declaration)).registry
+        let problem = AttentionProblem(queryLength: 4, heads: 2, headDim: 8)
+        #expect(
+            try registry["small"].unsupportedReasons(for: problem) == [UnsupportedReason(.configuration, expected)])
+    }
+
+    @Test func theHeaderIsStrictCAndCPlusPlus() throws {
+        let header = PluginFiles.root.appendingPathComponent("Sources/CZooPlugin/include/zoo_plugin.h").path
+        for arguments in [["-x", "c", "-std=c11"], ["-x", "c++", "-std=c++17"]] {
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments =
+                ["clang"] + arguments + ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", header]
+            try process.run()
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0, "\(arguments)")
+        }
+    }
+
     @Test func parallelLoopsVisitEveryIndexOnce() throws {
         let body = """
             return count_indices(host, outputs);

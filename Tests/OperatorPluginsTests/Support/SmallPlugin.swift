@@ -4,6 +4,8 @@ struct SmallPlugin {
     var body = "return 0;"
     /// Further fields of the operator; the last value of a field counts.
     var fields = ""
+    /// What the operator declares when `fields` name its `parameters`.
+    var parameters = "add(context, \"gain\", 2, shape, ZOO_INITIAL_ONES, 0, \"a factor for each head\");"
     var operators = "&small"
     var count = "1"
     var version = "ZOO_PLUGIN_ABI_VERSION"
@@ -25,6 +27,10 @@ struct SmallPlugin {
         static int32_t backward(const void *state, const struct zoo_host *host, const struct zoo_problem *problem,
                                 const struct zoo_inputs *inputs, const struct zoo_output_gradient *gradient,
                                 const struct zoo_gradients *gradients) {
+            if (gradients->parameter_count) {
+                ((float *)gradients->parameters[0].data)[5] = ((const float *)gradient->output.data)[1];
+                return 0;
+            }
             ((float *)gradients->key.data)[-1] = 1;
             return 0;
         }
@@ -40,6 +46,12 @@ struct SmallPlugin {
 
         static void reasons(const void *state, const struct zoo_problem *problem, zoo_add_reason add, void *context) {
             if (problem->query_length % 2) add(context, "the number of queries is odd", "add a query");
+        }
+
+        static void parameters(const void *state, const struct zoo_problem *problem, zoo_add_parameter add,
+                               void *context) {
+            const int64_t shape[] = {problem->heads, 3};
+            \(parameters)
         }
 
         static const struct zoo_option speed[] = {{"speed", "how fast, from 1 to 8", "1"}};
