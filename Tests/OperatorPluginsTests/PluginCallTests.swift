@@ -157,6 +157,18 @@ import Testing
             try registry["small"].unsupportedReasons(for: problem) == [UnsupportedReason(.configuration, expected)])
     }
 
+    @Test func aStructureOfItsOwnIsAMask() throws {
+        let small = try load(SmallPlugin(fields: ".allows = allows")).registry["small"]
+        let problem = AttentionProblem(queryLength: 2, keyLength: 3, heads: 2, headDim: 8)
+        let pattern = small.pattern(for: problem)
+        #expect(pattern.materialize(problem.geometry(0)) == [true, false, true, false, true, false])
+        #expect(pattern.materialize(problem.geometry(0, head: 1)) == [false, true, false, true, false, true])
+        // The reference sees through both: head 0 of query 0 may look at key 0 alone under a causal mask.
+        let reference = try small.reference(inputs(), options: AttentionOptions(mask: .causal), precision: .float)
+        #expect(Array(reference.output.floats()[0..<8]) == Array(inputs().value.floats()[0..<8]))
+        #expect(reference.output.floats()[8..<16].allSatisfy { $0 == 0 })
+    }
+
     @Test func theHeaderIsStrictCAndCPlusPlus() throws {
         let header = PluginFiles.root.appendingPathComponent("Sources/CZooPlugin/include/zoo_plugin.h").path
         for arguments in [["-x", "c", "-std=c11"], ["-x", "c++", "-std=c++17"]] {

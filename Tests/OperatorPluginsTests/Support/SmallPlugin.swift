@@ -48,6 +48,11 @@ struct SmallPlugin {
             if (problem->query_length % 2) add(context, "the number of queries is odd", "add a query");
         }
 
+        static int32_t allows(const void *state, const struct zoo_problem *problem, int64_t batch, int64_t head,
+                              int64_t query, int64_t key) {
+            return (query + key + head) % 2 == 0 && key < problem->key_lengths[batch];
+        }
+
         static void parameters(const void *state, const struct zoo_problem *problem, zoo_add_parameter add,
                                void *context) {
             const int64_t shape[] = {problem->heads, 3};
