@@ -10,6 +10,6 @@ _Static_assert(sizeof(struct zoo_outputs) == 160, "zoo_outputs");
 _Static_assert(sizeof(struct zoo_output_gradient) == 312, "zoo_output_gradient");
 _Static_assert(sizeof(struct zoo_gradients) == 464, "zoo_gradients");
 _Static_assert(sizeof(struct zoo_host) == 40, "zoo_host");
-_Static_assert(sizeof(struct zoo_operator) == 232, "zoo_operator");
+_Static_assert(sizeof(struct zoo_operator) == 240, "zoo_operator");
 _Static_assert(sizeof(struct zoo_plugin) == 40, "zoo_plugin");
 #endif

@@ -124,11 +124,7 @@ struct PluginDescription: @unchecked Sendable {
         if source.create == nil, source.destroy != nil { throw missing("create") }
         let isExact = source.limit.map { $0.pointee == 0 } ?? true
         if !isExact, source.reference == nil { throw missing("reference") }
-        if !isExact, source.backward != nil {
-            throw fields.invalid(
-                "backward", expected: "NULL for an approximate operator, whose gradients ABI 1 has no reference for",
-                actual: "a function")
-        }
+        if !isExact, source.backward != nil, source.reference_backward == nil { throw missing("reference_backward") }
     }
 
     static let dtypeBits: [(bit: UInt32, item: DType)] = [

@@ -17,26 +17,61 @@ extension PluginOperator {
         _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
         context: ComputeContext
     ) throws(AttentionError) -> AttentionGradients {
-        let problem = plan.problem
         guard let function = functions.backward else {
             throw .unsupported(
-                name: description.name, problem: problem.description, reasons: unsupportedGradientReasons(for: problem))
+                name: description.name, problem: plan.problem.description,
+                reasons: unsupportedGradientReasons(for: plan.problem))
+        }
+        return try derive(function, "backward", inputs, (output, gradient), plan.problem, context)
+    }
+
+    /// The library's `reference_backward` where it has one, else the gradients of softmax attention over the problem's mask
+    /// and the pattern.
+    /// - Throws: ``AttentionCore/AttentionError`` when the operands do not fit each other.
+    public func referenceGradients(
+        _ inputs: AttentionInputs, gradient: OutputGradient, options: AttentionOptions, precision: ReferencePrecision
+    ) throws(AttentionError) -> AttentionGradients {
+        guard let function = functions.reference_backward else {
+            return try DenseReference.backward(
+                inputs, gradient: gradient, options: dense(inputs, options), precision: precision)
+        }
+        let output = try reference(inputs, options: options, precision: precision)
+        let converted = converted(inputs, to: precision)
+        let problem = try AttentionProblem(converted, options: options)
+        return try derive(
+            function, "reference_backward", converted, (output, gradient), problem, AttentionError.context(nil))
+    }
+
+    private typealias Derivation =
+        @convention(c) (
+            UnsafeRawPointer?, UnsafePointer<zoo_host>?, UnsafePointer<zoo_problem>?, UnsafePointer<zoo_inputs>?,
+            UnsafePointer<zoo_output_gradient>?, UnsafePointer<zoo_gradients>?
+        ) -> Int32
+
+    private func derive(
+        _ function: Derivation, _ title: String, _ inputs: AttentionInputs,
+        _ results: (output: AttentionOutput, gradient: OutputGradient), _ problem: AttentionProblem,
+        _ context: ComputeContext
+    ) throws(AttentionError) -> AttentionGradients {
+        guard results.gradient.logSumExp == nil || capabilities.features.contains(.logSumExp) else {
+            throw .unsupported(
+                name: description.name, problem: problem.description,
+                reasons: [.init(.logSumExp, "is not computed", remedy: "leave its gradient out")])
         }
         let seen = PluginProblem(problem)
         let declared = parameters(for: problem)
         let operands = try PluginOperands(
             inputs, problem: problem, parameters: declared.map(\.name), needsDenseMask: seen.needsDenseMask)
-        let upstream = PluginUpstream(gradient, output: output, dtype: problem.dtype)
-        let results = PluginGradients(inputs, parameters: declared)
+        let upstream = PluginUpstream(results.gradient, output: results.output, dtype: problem.dtype)
+        let written = PluginGradients(inputs, parameters: declared)
         let host = PluginHost(context)
-        let status = withExtendedLifetime((self, seen, operands, upstream, results)) {
+        let status = withExtendedLifetime((self, seen, operands, upstream, written)) {
             host.call { table in
-                function(
-                    statePointer, table, seen.pointer, operands.pointer, upstream.pointer, results.pointer)
+                function(statePointer, table, seen.pointer, operands.pointer, upstream.pointer, written.pointer)
             }
         }
-        try check(status, host, "backward", results.written)
-        return try results.gradients(inputs, parameters: declared)
+        try check(status, host, title, written.written)
+        return try written.gradients(inputs, parameters: declared)
     }
 }
 

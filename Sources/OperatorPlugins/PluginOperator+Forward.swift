@@ -28,18 +28,31 @@ extension PluginOperator {
         _ inputs: AttentionInputs, options: AttentionOptions, precision: ReferencePrecision
     ) throws(AttentionError) -> AttentionOutput {
         guard let function = functions.reference else {
-            var options = options
-            let pattern = pattern(for: try AttentionProblem(inputs, options: options))
-            if pattern != .full { options.mask = .and([options.mask, pattern]) }
-            return try DenseReference.forward(inputs, options: options, precision: precision)
+            return try DenseReference.forward(inputs, options: dense(inputs, options), precision: precision)
         }
-        let dtype: DType = precision == .float ? .float32 : .float64
-        var converted = inputs
-        converted.query = inputs.query.converted(to: dtype).contiguous()
-        converted.key = inputs.key.converted(to: dtype).contiguous()
-        converted.value = inputs.value.converted(to: dtype).contiguous()
+        let converted = converted(inputs, to: precision)
         let problem = try AttentionProblem(converted, options: options)
         return try compute(function, "reference", converted, problem, AttentionError.context(nil))
+    }
+
+    /// Operands in the element type of a reference.
+    func converted(_ inputs: AttentionInputs, to precision: ReferencePrecision) -> AttentionInputs {
+        let dtype: DType = precision == .float ? .float32 : .float64
+        var result = inputs
+        result.query = inputs.query.converted(to: dtype).contiguous()
+        result.key = inputs.key.converted(to: dtype).contiguous()
+        result.value = inputs.value.converted(to: dtype).contiguous()
+        return result
+    }
+
+    /// Options whose mask is the problem's and the library's own pattern.
+    func dense(
+        _ inputs: AttentionInputs, _ options: AttentionOptions
+    ) throws(AttentionError) -> AttentionOptions {
+        var result = options
+        let pattern = pattern(for: try AttentionProblem(inputs, options: options))
+        if pattern != .full { result.mask = .and([options.mask, pattern]) }
+        return result
     }
 
     private func compute(

@@ -53,9 +53,28 @@ import Testing
         #expect(!plain.capabilities.features.contains(.dropout))
         #expect(plain.guide.choose == "as the start of a plugin of your own")
         let mean = try configured("SwiftPlugin", "mean-swift")
+        #expect(mean.capabilities.hasGradients)
         #expect(mean.capabilities.exactness == .approximate(limit: "scale 0"))
         #expect(!mean.capabilities.traits.contains(.softmax))
         #expect(mean.capabilities.dtypes == [.float64, .float32] || mean.capabilities.dtypes == [.float32, .float64])
+    }
+
+    @Test func approximateGradientsAreComparedWithTheirOwnReference() throws {
+        let mean = try configured("SwiftPlugin", "mean-swift")
+        let inputs = operands(queries: 19, keys: 23)
+        let options = AttentionOptions(mask: .window(left: 4, right: 1))
+        let gradient = OutputGradient(output: .random(uniform: [2, 19, 4, 12], seed: 6))
+        let ours = try mean.backward(inputs, gradient: gradient, options: options)
+        let own = try mean.referenceGradients(inputs, gradient: gradient, options: options, precision: .double)
+        #expect(own.value.dtype == .float64)
+        #expect(try ours.value.maxAbsoluteDifference(own.value) < 1e-6)
+        // At scale 0 softmax attention is the mean: its gradients by the values are too.
+        let limit = AttentionOptions(scale: 0, mask: options.mask)
+        let exact = try DenseReference.backward(inputs, gradient: gradient, options: limit, precision: .double)
+        #expect(try ours.value.maxAbsoluteDifference(exact.value) < 1e-6)
+        #expect(ours.query.floats().allSatisfy { $0 == 0 } && ours.key.floats().allSatisfy { $0 == 0 })
+        let rows = OutputGradient(output: gradient.output, logSumExp: Tensor(zeros: [2, 4, 19]))
+        #expect(throws: AttentionError.self) { try mean.backward(inputs, gradient: rows, options: options) }
     }
 
     @Test func approximateOperatorsReachTheirLimit() throws {

@@ -49,7 +49,7 @@ import Testing
         (SmallPlugin(pluginSize: "8"), "zoo_plugin says it has 8 bytes; expected at least 40"),
         (
             SmallPlugin(fields: ".struct_size = 16"),
-            "zoo_operator of operator 1 says it has 16 bytes; expected at least 232"
+            "zoo_operator of operator 1 says it has 16 bytes; expected at least 240"
         ),
         (SmallPlugin(operators: "&small, NULL", count: "2"), "operator 2 is NULL"),
         (SmallPlugin(fields: ".id = NULL"), "operator 1 has no id"),
@@ -57,6 +57,10 @@ import Testing
         (SmallPlugin(fields: ".create = create"), "operator 'small' has no destroy function"),
         (SmallPlugin(fields: ".destroy = free"), "operator 'small' has no create function"),
         (SmallPlugin(fields: ".limit = \"always\""), "operator 'small' has no reference function"),
+        (
+            SmallPlugin(fields: ".limit = \"always\", .reference = forward, .backward = backward"),
+            "operator 'small' has no reference_backward function"
+        ),
         (SmallPlugin(fields: ".title = \"\""), "operator 'small' has no title"),
         (SmallPlugin(fields: ".dtypes = 0"), "operator 'small' has no dtypes"),
         (

@@ -22,23 +22,69 @@ private func compute<Number: BinaryFloatingPoint>(
     let (heads, width) = (Int(problem.heads), Int(problem.value_dim))
     for batch in 0..<Int(problem.batch) {
         for query in 0..<Int(problem.query_lengths[batch]) {
-            let first = max(0, query + Int(problem.band_low[batch]))
-            let end = min(Int(problem.band_end[batch]), query + Int(problem.band_high[batch]) + 1)
-            guard first < end else { continue }
+            let keys = keys(problem, batch: batch, query: query)
+            if keys.isEmpty { continue }
             for head in 0..<heads {
                 let kvHead = head / (heads / Int(problem.kv_heads))
                 let row = ((batch * Int(problem.query_length) + query) * heads + head) * width
                 for d in 0..<width {
                     var sum = 0.0
-                    for key in first..<end {
+                    for key in keys {
                         let cell = batch * Int(strides.0) + key * Int(strides.1) + kvHead * Int(strides.2) + d
                         sum += Double(values[cell])
                     }
-                    output[row + d] = Number(sum / Double(end - first))
+                    output[row + d] = Number(sum / Double(keys.count))
                 }
             }
         }
     }
+}
+
+/// The keys that a query sees.
+private func keys(_ problem: zoo_problem, batch: Int, query: Int) -> Range<Int> {
+    let first = max(0, query + Int(problem.band_low[batch]))
+    return first..<max(first, min(Int(problem.band_end[batch]), query + Int(problem.band_high[batch]) + 1))
+}
+
+/// Every visible value gets its part of the row's gradient; queries and keys get none.
+private func derive<Number: BinaryFloatingPoint>(
+    _ problem: zoo_problem, _ gradient: zoo_output_gradient, _ gradients: zoo_gradients, as type: Number.Type
+) {
+    guard let upstream = gradient.output.data?.assumingMemoryBound(to: Number.self),
+        let target = gradients.value.data?.assumingMemoryBound(to: Number.self)
+    else { return }
+    let (heads, kvHeads, width) = (Int(problem.heads), Int(problem.kv_heads), Int(problem.value_dim))
+    for batch in 0..<Int(problem.batch) {
+        for query in 0..<Int(problem.query_lengths[batch]) {
+            let keys = keys(problem, batch: batch, query: query)
+            for head in 0..<heads {
+                let row = ((batch * Int(problem.query_length) + query) * heads + head) * width
+                for key in keys {
+                    let cell =
+                        ((batch * Int(problem.key_length) + key) * kvHeads + head / (heads / kvHeads)) * width
+                    for d in 0..<width { target[cell + d] += upstream[row + d] / Number(keys.count) }
+                }
+            }
+        }
+    }
+}
+
+/// Both `backward` and `reference_backward`.
+private func backward(
+    _ host: UnsafePointer<zoo_host>?, _ problem: UnsafePointer<zoo_problem>?,
+    _ gradient: UnsafePointer<zoo_output_gradient>?, _ gradients: UnsafePointer<zoo_gradients>?
+) -> Int32 {
+    guard let problem = problem?.pointee, let gradient = gradient?.pointee, let gradients = gradients?.pointee else {
+        return 1
+    }
+    switch problem.dtype {
+    case UInt32(ZOO_F32): derive(problem, gradient, gradients, as: Float.self)
+    case UInt32(ZOO_F64): derive(problem, gradient, gradients, as: Double.self)
+    default:
+        host?.pointee.fail(host, "an element type that was not declared")
+        return 1
+    }
+    return 0
 }
 
 /// Both `forward` and `reference`: the formula is as plain as it can be.
@@ -95,6 +141,8 @@ private func meanOperator() -> zoo_operator {
     result.limits = text("queries and keys do not matter")
     result.forward = { forward($0, $1, $2, $3, $4) }
     result.reference = { forward($0, $1, $2, $3, $4) }
+    result.backward = { backward($1, $2, $4, $5) }
+    result.reference_backward = { backward($1, $2, $4, $5) }
     return result
 }
 

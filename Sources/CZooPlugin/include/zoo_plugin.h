@@ -276,6 +276,11 @@ struct zoo_operator {
      */
     int32_t (*reference)(const void *state, const struct zoo_host *host, const struct zoo_problem *problem,
                          const struct zoo_inputs *inputs, const struct zoo_outputs *outputs);
+
+    /* An approximate operator that has backward must give it: the derivatives of reference, called as reference is. */
+    int32_t (*reference_backward)(const void *state, const struct zoo_host *host, const struct zoo_problem *problem,
+                                  const struct zoo_inputs *inputs, const struct zoo_output_gradient *gradient,
+                                  const struct zoo_gradients *gradients);
 };
 
 /* A library's operators. The first two fields stay where they are in every version. */
