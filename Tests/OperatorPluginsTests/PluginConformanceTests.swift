@@ -16,7 +16,7 @@ import Testing
 
     @Test func everyCaseIsComparedOrRefused() throws {
         let report = ConformanceSuite.run(
-            try configured("PlainPlugin", "plain-c"), contexts: [try ComputeContext(threads: 2)], minimumAccepted: 380)
+            try configured("PlainPlugin", "plain-c"), contexts: [try ComputeContext(threads: 2)], minimumAccepted: 400)
         #expect(report.isPassing, "\(report)")
     }
 
@@ -112,6 +112,13 @@ import Testing
                 #expect(try ours.output.maxAbsoluteDifference(exact.output) < 1e-6, "\(mask)")
             }
         }
+    }
+
+    @Test(arguments: [("PlainPlugin", "plain-c", 400), ("SwiftPlugin", "mean-swift", 300), ("LeakyPlugin", "leaky", 0)])
+    func gradientsAreProvenOrRefused(product: String, id: String, minimum: Int) throws {
+        let report = GradientSuite.prove(try configured(product, id))
+        #expect(report.isPassing, "\(report)")
+        #expect(report.accepted >= minimum * ComputeContext.availableISAs.count / 3)
     }
 
     @Test(arguments: [AttentionMask.full, .causal, .window(left: 5, right: 2), .or([.prefix(length: 3), .causal])])
