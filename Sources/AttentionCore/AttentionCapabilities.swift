@@ -25,6 +25,8 @@ public enum AttentionTrait: String, Sendable, Hashable, Codable, CaseIterable {
     case anyScore = "any-score"
     /// Keys that no mask hides matter, however far.
     case seesEveryKey = "sees-every-key"
+    /// The output is linear in the values.
+    case linearInValues = "linear-in-values"
 }
 
 /// What an operator can do, declared once.

@@ -128,6 +128,11 @@ extension AttentionOperator {
     /// None.
     public func parameters(for problem: AttentionProblem) -> [OperatorParameter] { [] }
 
+    /// Whether the result is softmax attention over the problem's mask and nothing else: what ``DenseReference`` computes.
+    public func isPlain(for problem: AttentionProblem) -> Bool {
+        capabilities.exactness == .exact && pattern(for: problem) == .full
+    }
+
     /// Softmax attention over the problem's mask and the operator's own pattern, by ``DenseReference``.
     public func reference(
         _ inputs: AttentionInputs, options: AttentionOptions, precision: ReferencePrecision

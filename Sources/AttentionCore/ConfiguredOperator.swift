@@ -60,6 +60,9 @@ public struct ConfiguredOperator: Sendable {
     /// The keys that the operator's own structure lets each query see, beside the problem's mask.
     public func pattern(for problem: AttentionProblem) -> AttentionMask { `operator`.pattern(for: problem) }
 
+    /// Whether the result is softmax attention over the problem's mask and nothing else.
+    public func isPlain(for problem: AttentionProblem) -> Bool { `operator`.isPlain(for: problem) }
+
     /// The tensors that the operator owns.
     public func parameters(for problem: AttentionProblem) -> [OperatorParameter] { `operator`.parameters(for: problem) }
 

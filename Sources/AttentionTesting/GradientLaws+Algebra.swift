@@ -4,7 +4,7 @@ import TensorCore
 extension GradientLaws {
     /// What gradients of softmax attention add up to.
     static let algebra: [Law] = [
-        Law(name: "a constant added to a row of scores changes the log-sum-exp alone") { laws in
+        Law(name: "a constant added to a row of scores changes the log-sum-exp alone", needs: [.softmax]) { laws in
             // The bias is one number for each row, so its derivative is that of the row's log-sum-exp.
             let problem = try laws.prepared("shift", 40, 60, heads: 4, kvHeads: 2, batch: 2, usesLogSumExp: true) {
                 $0.bias = .init(shape: [2, 4, 40, 1], seed: 5, amplitude: 1)
@@ -15,7 +15,7 @@ extension GradientLaws {
             }
             return try laws.near(bias.reshaped([2, 4, 40]), weights, "the gradient of a row's constant")
         },
-        Law(name: "sinks and rows share the derivative of the log-sum-exp") { laws in
+        Law(name: "sinks and rows share the derivative of the log-sum-exp", needs: [.softmax]) { laws in
             // Sink and constant together shift every logarithm by as much, and no output.
             let problem = try laws.prepared("sinks", 40, 60, heads: 4, kvHeads: 2, batch: 2, usesLogSumExp: true) {
                 $0.bias = .init(shape: [1, 4, 1, 1], seed: 5, amplitude: 1)
@@ -35,7 +35,7 @@ extension GradientLaws {
             return try laws.near(
                 Tensor(totals, shape: [4]), Tensor(expected, shape: [4]), "the sum of both gradients")
         },
-        Law(name: "dropout drops the same weights forward and backward") { laws in
+        Law(name: "dropout drops the same weights forward and backward", needs: [.linearInValues]) { laws in
             // The output is linear in the values with weights that dropout has decided: Σ dO · O = Σ dV · V.
             try [0.0, 0.5, 0.9].flatMap { probability -> [String] in
                 let problem = try laws.prepared(

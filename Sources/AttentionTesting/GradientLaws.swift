@@ -11,7 +11,17 @@ public struct GradientLaws: Sendable {
     public struct Law: Sendable {
         /// What must hold.
         public let name: String
+        /// The traits without which the law says nothing about an operator.
+        public let needs: Set<AttentionTrait>
         let check: @Sendable (GradientLaws) throws -> [String]
+
+        init(
+            name: String, needs: Set<AttentionTrait> = [], check: @escaping @Sendable (GradientLaws) throws -> [String]
+        ) {
+            self.name = name
+            self.needs = needs
+            self.check = check
+        }
     }
 
     /// Laws of one operator on one context.
@@ -23,10 +33,10 @@ public struct GradientLaws: Sendable {
     /// Every law.
     public static let laws: [Law] = invariance + masking + algebra
 
-    /// Checks every law; those whose problems the operator refuses count as refused.
+    /// Checks every law whose traits the operator claims; those whose problems it refuses count as refused.
     public func run() -> GradientReport {
         var report = GradientReport()
-        for law in Self.laws {
+        for law in Self.laws where law.needs.isSubset(of: configured.capabilities.traits) {
             do {
                 report.failures += try law.check(self).map { "\(law.name) [\(context.isa)]: \($0)" }
                 report.accepted += 1

@@ -5,7 +5,7 @@ import TensorCore
 extension PropertyChecks {
     /// Identities of softmax attention.
     static let algebra: [Law] = [
-        Law(name: "keys and values may be permuted together") { checks in
+        Law(name: "keys and values may be permuted together", needs: [.keyOrderFree]) { checks in
             let inputs = checks.inputs(20, 97)
             let whole = try checks.forward(inputs)
             var shuffled = inputs
@@ -14,13 +14,14 @@ extension PropertyChecks {
             shuffled.value = try reorder(inputs.value, order)
             return try checks.near(whole.output, checks.forward(shuffled).output, "output")
         },
-        Law(name: "constant values come out unchanged") { checks in
+        Law(name: "constant values come out unchanged", needs: [.weightedMean]) { checks in
             var inputs = checks.inputs(70)
             inputs.value = try checks.replacing(inputs.value, rows: 0..<70, by: 3.25)
             let constant = try checks.replacing(inputs.value, rows: 0..<70, by: 3.25)
-            return try checks.near(checks.forward(inputs, .causal).output, constant, "output")
+            return try checks.near(
+                checks.forward(inputs, checks.preferred(.causal, inputs)).output, constant, "output")
         },
-        Law(name: "a constant added to a row of scores shifts logSumExp alone") { checks in
+        Law(name: "a constant added to a row of scores shifts logSumExp alone", needs: [.softmax]) { checks in
             var inputs = checks.inputs(40, 60)
             let plain = try checks.forward(inputs)
             let shifts = (0..<40).map { Float($0 % 7) - 3 }
@@ -38,10 +39,11 @@ extension PropertyChecks {
             var repeated = inputs
             repeated.key = try repeatHeads(inputs.key, 3)
             repeated.value = try repeatHeads(inputs.value, 3)
+            let mask = try checks.preferred(.causal, inputs)
             return try checks.near(
-                checks.forward(inputs, .causal).output, checks.forward(repeated, .causal).output, "output")
+                checks.forward(inputs, mask).output, checks.forward(repeated, mask).output, "output")
         },
-        Law(name: "a sink of 0 is a key of zeros with a value of zeros") { checks in
+        Law(name: "a sink of 0 is a key of zeros with a value of zeros", needs: [.softmax, .keyOrderFree]) { checks in
             var inputs = checks.inputs(30, 50)
             var extended = inputs
             extended.key = try append(inputs.key)
@@ -55,7 +57,7 @@ extension PropertyChecks {
             }
             return failures
         },
-        Law(name: "parts of the keys merge to the whole by logSumExp") { checks in
+        Law(name: "parts of the keys merge to the whole by logSumExp", needs: [.softmax, .keyOrderFree]) { checks in
             let inputs = checks.inputs(20, 200)
             let whole = try checks.forward(inputs)
             guard whole.logSumExp != nil else { return [] }
@@ -80,7 +82,7 @@ extension PropertyChecks {
             }
             return try checks.near(whole.output, Tensor(merged, shape: whole.output.shape), "output")
         },
-        Law(name: "row i of a prompt is decoding step i") { checks in
+        Law(name: "row i of a prompt is decoding step i", needs: [.rowIndependent, .keyOrderFree]) { checks in
             let inputs = checks.inputs(60, heads: 4, kvHeads: 2)
             let prompt = try checks.forward(inputs, .causal)
             return try [0, 1, 13, 14, 33, 59].flatMap { step in
@@ -92,13 +94,12 @@ extension PropertyChecks {
                     checks.rows(prompt, step..<step + 1).output, checks.forward(one, .causal).output, "step \(step)")
             }
         },
-        Law(name: "logits from -1e5 to 1e5 stay finite and right") { checks in
+        Law(name: "logits from -1e5 to 1e5 stay finite and right", needs: [.anyScore]) { checks in
             var inputs = checks.inputs(40, 90, dim: 16)
             inputs.query = inputs.query.scaled(by: 110)
             inputs.key = inputs.key.scaled(by: 110)
             let result = try checks.forward(inputs)
-            let options = checks.options()
-            return try Tolerance(inputs, options: options).errors(of: result)
+            return try Tolerance(checks.configured, inputs, options: checks.options()).errors(of: result)
                 .filter { !($0.ratio <= 1) }.map { "\($0.operand) is off by \($0.error), allowed \($0.limit)" }
         },
     ]

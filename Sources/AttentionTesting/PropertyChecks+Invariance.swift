@@ -9,9 +9,10 @@ extension PropertyChecks {
             let shapes = [(70, 300, 4, 2), (1, 5000, 4, 1), (400, 400, 1, 1)]
             return try shapes.flatMap { (queries, keys, heads, kvHeads) in
                 let inputs = checks.inputs(queries, keys, heads: heads, kvHeads: kvHeads)
+                let mask = try checks.preferred(.causal, inputs)
                 let results = try [1, 2, 3].map { threads in
-                    let context = try ComputeContext(threads: threads, isa: checks.context.isa)
-                    return try checks.configured.forward(inputs, options: checks.options(.causal), context: context)
+                    try checks.forward(
+                        inputs, mask, context: ComputeContext(threads: threads, isa: checks.context.isa))
                 }
                 return checks.same(results[0], results[1], "2 threads, \(queries)x\(keys)")
                     + checks.same(results[0], results[2], "3 threads, \(queries)x\(keys)")
@@ -21,12 +22,13 @@ extension PropertyChecks {
             let plain = checks.inputs(70, 130)
             let decorated = try checks.decorated(plain)
             let inputs = try checks.takes(decorated, .causal) ? decorated : plain
+            let mask = try checks.preferred(.causal, inputs)
             let operands = { [inputs] in
                 [inputs.query, inputs.key, inputs.value, inputs.bias, inputs.mask].compactMap { $0 }
             }
             let before = operands().map { $0.copied() }
-            let first = try checks.forward(inputs, .causal)
-            let second = try checks.forward(inputs, .causal)
+            let first = try checks.forward(inputs, mask)
+            let second = try checks.forward(inputs, mask)
             let intact = zip(before, operands()).allSatisfy { $0.bitwiseEquals($1) }
             return checks.same(first, second, "second call") + (intact ? [] : ["operands were modified"])
         },
@@ -39,14 +41,15 @@ extension PropertyChecks {
                 batch.keyLengths = lengths.map { $0.1 }
                 // Not every operator takes every modifier, but each is asked about the plain batch.
                 if number > 0, try !checks.takes(batch, .causal) { return [String]() }
-                let together = try checks.forward(batch, .causal)
+                let mask = try checks.preferred(.causal, batch)
+                let together = try checks.forward(batch, mask)
                 return try lengths.enumerated().flatMap { index, length in
                     let alone = try sequence(index, of: batch, queries: length.0, keys: length.1)
                     let part = AttentionOutput(
                         output: try together.output.sliced(0, index..<index + 1).sliced(1, 0..<length.0).contiguous(),
                         logSumExp: try together.logSumExp?.sliced(0, index..<index + 1).sliced(2, 0..<length.0)
                             .contiguous())
-                    return checks.same(part, try checks.forward(alone, .causal), "sequence \(index) alone")
+                    return checks.same(part, try checks.forward(alone, mask), "sequence \(index) alone")
                 }
             }
         },
@@ -73,16 +76,18 @@ extension PropertyChecks {
             views.value = AttentionCase.strided(inputs.value)
             views.bias = inputs.bias.map(AttentionCase.transposed)
             views.mask = inputs.mask.map(AttentionCase.transposed)
-            return checks.same(try checks.forward(inputs, .causal), try checks.forward(views, .causal), "views")
+            let mask = try checks.preferred(.causal, inputs)
+            return checks.same(try checks.forward(inputs, mask), try checks.forward(views, mask), "views")
         },
-        Law(name: "the other queries of a call do not change a bit") { checks in
+        Law(name: "the other queries of a call do not change a bit", needs: [.rowIndependent]) { checks in
             let inputs = checks.inputs(300, 300, heads: 4, kvHeads: 2)
-            let whole = try checks.forward(inputs, .causal(.topLeft))
+            let mask = try checks.preferred(.causal(.topLeft), inputs)
+            let whole = try checks.forward(inputs, mask)
             // Queries from the start keep their places under a top-left mask.
             var part = inputs
             part.query = try inputs.query.sliced(1, 0..<123)
             return checks.same(
-                try checks.rows(whole, 0..<123), try checks.forward(part, .causal(.topLeft)), "queries 0 to 123")
+                try checks.rows(whole, 0..<123), try checks.forward(part, mask), "queries 0 to 123")
         },
     ]
     /// One sequence of a batch, without its padding.

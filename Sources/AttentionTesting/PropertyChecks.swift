@@ -15,7 +15,18 @@ public struct PropertyChecks: Sendable {
     public struct Law: Sendable {
         /// What must hold.
         public let name: String
+        /// The traits without which the law says nothing about an operator.
+        public let needs: Set<AttentionTrait>
         let check: @Sendable (PropertyChecks) throws -> [String]
+
+        init(
+            name: String, needs: Set<AttentionTrait> = [],
+            check: @escaping @Sendable (PropertyChecks) throws -> [String]
+        ) {
+            self.name = name
+            self.needs = needs
+            self.check = check
+        }
     }
 
     /// Checks of one operator on one context.
@@ -37,12 +48,18 @@ public struct PropertyChecks: Sendable {
         public var failures: [String] = []
         /// Laws whose problems the operator refuses with reasons: they say nothing about it.
         public var inapplicable: [String] = []
+        /// Laws of traits that the operator does not claim.
+        public var unclaimed: [String] = []
     }
 
     /// Runs every law.
     public func run() -> Report {
         var report = Report()
         for law in Self.laws {
+            guard law.needs.isSubset(of: configured.capabilities.traits) else {
+                report.unclaimed.append(law.name)
+                continue
+            }
             do {
                 report.failures += try law.check(self).map { "\(law.name): \($0)" }
             } catch AttentionError.unsupported {
@@ -62,8 +79,27 @@ public struct PropertyChecks: Sendable {
         return options
     }
 
-    func forward(_ inputs: AttentionInputs, _ mask: AttentionMask = .full) throws -> AttentionOutput {
-        try configured.forward(inputs, options: options(mask), context: context)
+    func forward(
+        _ inputs: AttentionInputs, _ mask: AttentionMask = .full, context other: ComputeContext? = nil
+    ) throws -> AttentionOutput {
+        try configured.forward(
+            initialised(inputs, mask), options: options(mask), context: other ?? context)
+    }
+
+    /// The operands with the tensors that the operator owns; as they came where the operator refuses them.
+    private func initialised(_ inputs: AttentionInputs, _ mask: AttentionMask) throws -> AttentionInputs {
+        guard try takes(inputs, mask) else { return inputs }
+        return try configured.initialising(inputs, options: options(mask), seed: 3).inputs
+    }
+
+    /// The operator's reference in Double.
+    func truth(_ inputs: AttentionInputs, _ mask: AttentionMask = .full) throws -> AttentionOutput {
+        try configured.reference(initialised(inputs, mask), options: options(mask), precision: .double)
+    }
+
+    /// A mask, or the full one where the operator refuses that mask for these operands.
+    func preferred(_ mask: AttentionMask, _ inputs: AttentionInputs) throws -> AttentionMask {
+        try takes(inputs, mask) ? mask : .full
     }
 
     func inputs(

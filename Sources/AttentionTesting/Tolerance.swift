@@ -31,6 +31,17 @@ public struct Tolerance: Sendable {
         plain = try DenseReference.forward(inputs, options: options, precision: .float)
     }
 
+    /// Computes both references of an operator.
+    ///
+    /// Cost: two materialised attentions.
+    /// - Throws: ``AttentionCore/AttentionError`` when the operands do not fit each other.
+    public init(
+        _ configured: ConfiguredOperator, _ inputs: AttentionInputs, options: AttentionOptions
+    ) throws(AttentionError) {
+        truth = try configured.reference(inputs, options: options, precision: .double)
+        plain = try configured.reference(inputs, options: options, precision: .float)
+    }
+
     /// Tolerances around references that are at hand.
     public init(truth: AttentionOutput, plain: AttentionOutput) {
         self.truth = truth
