@@ -1,5 +1,5 @@
 import Kernels
-public import TensorCore
+import TensorCore
 
 extension DenseReference {
     /// Computes the derivatives of a loss by every operand from the definition.

@@ -63,6 +63,17 @@ public struct FlashAttention: AttentionOperator {
         return tiled.run(RowBlock.cut(problem, rows: sizes.rows, sharing: false), sinks: inputs.sinks)
     }
 
+    /// Computes scores again from the log-sum-exp, block by block.
+    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
+    public func backward(
+        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
+        context: ComputeContext
+    ) throws(AttentionError) -> AttentionGradients {
+        try TiledBackward(
+            inputs, output: output, gradient: gradient, problem: plan.problem, context: context
+        ).run()
+    }
+
     private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {
         var sizes = TileSizes.tasks(problem, sharing: false, context: context)
         if let keys = configuration.keyTile { sizes.keys = keys.roundedUp(to: context.kernels.panelWidth) }

@@ -54,6 +54,21 @@ public struct FullAttention: AttentionOperator {
         return writer.result
     }
 
+    /// Computes scores again from the log-sum-exp, block by block.
+    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
+    public func backward(
+        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
+        context: ComputeContext
+    ) throws(AttentionError) -> AttentionGradients {
+        if plan.problem.dtype == .float64 {
+            return try DenseReference.backward(
+                inputs, gradient: gradient, options: plan.problem.options, precision: .double)
+        }
+        return try TiledBackward(
+            inputs, output: output, gradient: gradient, problem: plan.problem, context: context
+        ).run()
+    }
+
     /// Double has no microkernels: the definition itself, one head's scores at a time.
     private func inDouble(
         _ inputs: AttentionInputs, _ problem: AttentionProblem

@@ -71,4 +71,15 @@ public struct GroupedQueryAttention: AttentionOperator {
         return SplitKeys(keys: configuration.keySplit.roundedUp(to: sizes.keys), rows: Self.splitRows)
             .run(tiled, blocks, sinks: inputs.sinks)
     }
+
+    /// Computes scores again from the log-sum-exp, block by block.
+    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
+    public func backward(
+        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
+        context: ComputeContext
+    ) throws(AttentionError) -> AttentionGradients {
+        try TiledBackward(
+            inputs, output: output, gradient: gradient, problem: plan.problem, context: context
+        ).run()
+    }
 }

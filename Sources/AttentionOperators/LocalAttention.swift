@@ -26,6 +26,10 @@ public struct LocalAttention: AttentionOperator {
     /// What the kernels cannot do, and a window that is missing or open on one side.
     public func unsupportedReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
         var reasons = Self.capabilities.unsupportedReasons(for: problem)
+        if problem.options.mask.band(problem.geometryOfExtents) != nil {
+            // An expression that comes to one band is a window, however it was written.
+            reasons.removeAll { $0.aspect == .maskAlgebra }
+        }
         let remedy =
             "set window to [left, right], for example [\(max(0, problem.keyLength - 1)), \(max(0, problem.keyLength - 1))]"
         guard let band = problem.options.mask.outerBand(problem.geometryOfExtents) else { return reasons }
@@ -51,6 +55,17 @@ public struct LocalAttention: AttentionOperator {
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
         let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
         return tiled.run(RowBlock.cut(problem, rows: sizes.rows, sharing: true), sinks: inputs.sinks)
+    }
+
+    /// Computes scores again from the log-sum-exp, block by block.
+    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
+    public func backward(
+        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
+        context: ComputeContext
+    ) throws(AttentionError) -> AttentionGradients {
+        try TiledBackward(
+            inputs, output: output, gradient: gradient, problem: plan.problem, context: context
+        ).run()
     }
 }
 

@@ -83,6 +83,17 @@ public struct MemoryEfficientAttention: AttentionOperator {
         return writer.result
     }
 
+    /// Computes scores again from the log-sum-exp, block by block.
+    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
+    public func backward(
+        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
+        context: ComputeContext
+    ) throws(AttentionError) -> AttentionGradients {
+        try TiledBackward(
+            inputs, output: output, gradient: gradient, problem: plan.problem, context: context
+        ).run()
+    }
+
     /// Summarises each chunk of keys on its own and merges it into the running summary.
     private func summarise(
         _ rows: RowBlock, chunk: Int, _ tiled: TiledAttention, into total: RowState,

@@ -19,6 +19,19 @@ public struct AttentionCase: Sendable, Codable, Hashable {
         public var hiddenBelow: Float?
         /// Whether its dimensions lie in memory in reverse.
         public var isTransposed: Bool?
+
+        /// A bias by its shape and seed.
+        public init(
+            shape: [Int], seed: UInt64, amplitude: Float, dtype: DType? = nil, hiddenBelow: Float? = nil,
+            isTransposed: Bool? = nil
+        ) {
+            self.shape = shape
+            self.seed = seed
+            self.amplitude = amplitude
+            self.dtype = dtype
+            self.hiddenBelow = hiddenBelow
+            self.isTransposed = isTransposed
+        }
     }
 
     /// A dense Bool mask, made from a seed: true where the number exceeds the threshold.
@@ -33,6 +46,17 @@ public struct AttentionCase: Sendable, Codable, Hashable {
         public var dtype: DType?
         /// Whether its dimensions lie in memory in reverse.
         public var isTransposed: Bool?
+
+        /// A mask by its shape and seed.
+        public init(
+            shape: [Int], seed: UInt64, threshold: Float, dtype: DType? = nil, isTransposed: Bool? = nil
+        ) {
+            self.shape = shape
+            self.seed = seed
+            self.threshold = threshold
+            self.dtype = dtype
+            self.isTransposed = isTransposed
+        }
     }
 
     /// The seeds of the operands.

@@ -39,7 +39,7 @@ package struct ScoreModifiers {
     /// No modifiers.
     package init() {}
 
-    fileprivate var c: zoo_score_modifiers {
+    var c: zoo_score_modifiers {
         zoo_score_modifiers(
             softcap: softcap, first_key: firstKey, end_key: endKey, bias: bias, mask: mask, slope: slopes,
             place: places, function: function, function_context: functionContext, drop_low: dropLow,

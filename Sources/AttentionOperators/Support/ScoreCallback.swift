@@ -49,6 +49,21 @@ struct ScoreCallback {
             }
         }
 
+    /// What kernels call for the derivative: scores in the base-2 logarithm in, derivatives out.
+    ///
+    /// Both logarithms have the same derivative.
+    static let slope:
+        @convention(c) (UnsafeMutableRawPointer?, Int64, Int64, Int64, UnsafeMutablePointer<Float>?) -> Void = {
+            context, row, start, end, scores in
+            guard let context, let scores else { return }
+            let callback = context.assumingMemoryBound(to: ScoreCallback.self).pointee
+            guard let derivative = callback.box.takeUnretainedValue().function.derivative else { return }
+            for key in Int(start)..<Int(end) {
+                let place = callback.place(row: Int(row), key: key)
+                scores[key] = Float(derivative(Double(scores[key]) * ln2, place))
+            }
+        }
+
     /// ln 2: natural units from the base-2 logarithm.
     private static let ln2 = 0.693_147_180_559_945_3
 }

@@ -9,7 +9,7 @@ extension AttentionCapabilities {
             dtypes: [.float32, .float16, .bfloat16], headDims: 1...4096,
             features: Set(AttentionFeature.allCases).subtracting([.dtype, .headDim, .configuration, .gradients]),
             exactness: .exact,
-            workingMemory: workingMemory, arithmetic: arithmetic)
+            workingMemory: workingMemory, arithmetic: arithmetic, hasGradients: true)
     }
 }
 

@@ -81,6 +81,38 @@ struct zoo_scores_args {
     struct zoo_score_modifiers modifiers;
 };
 
+// Gradients of a block of query rows against a block of keys: FlashAttention-2, algorithm 2.
+struct zoo_backward_args {
+    int64_t rows, keys;           // keys <= ZOO_MAX_KEY_BLOCK
+    int64_t head_dim, value_dim;
+    const float *query_tiles;     // [row tile][head_dim][tile rows], times scale * log2(e)
+    const float *gradient_tiles;  // by the output, [row tile][value_dim][tile rows]
+    const float *query_panels;    // [head_dim panel][row_panel_rows][panel width]
+    const float *gradient_panels; // by the output, [value_dim panel][row_panel_rows][panel width]
+    int64_t row_panel_rows;
+    const float *key_panels;      // [key panel][head_dim][panel width]
+    const float *value_panels;    // [key panel][value_dim][panel width]
+    const float *key_rows;        // [head_dim panel][key_panel_rows][panel width]
+    int64_t key_panel_rows;
+    const float *log_sum_exp;     // [rows] base 2; +infinity for a row that sees no key
+    const float *offset;          // [rows] rowsum(dO O) minus the derivative by the log-sum-exp
+    float scale;
+    float *weights, *scores;      // scratch, [rows][stride], stride >= keys padded to whole panels
+    int64_t stride;
+    float *query_gradient;        // [rows][query_gradient_stride], accumulated, padded to whole panels
+    int64_t query_gradient_stride;
+    float *key_gradient;          // [keys][key_gradient_stride], likewise
+    int64_t key_gradient_stride;
+    float *value_gradient;        // [keys][value_gradient_stride], likewise
+    int64_t value_gradient_stride;
+    float *const *bias_gradient;  // each row's at the block's first key, accumulated, NULL: not wanted
+    int64_t bias_key_stride;      // 1, or 0 when all keys of a row share one number
+    struct zoo_score_modifiers modifiers;
+    // The derivatives of modifiers.function at scores start..<end of a row, in place. NULL without a function.
+    void (*slope)(void *context, int64_t row, int64_t start, int64_t end, float *scores);
+    int32_t guarded;              // an operand is not finite: never multiply it by a hidden zero
+};
+
 struct zoo_kernel_table {
     const char *name;
     int32_t tile_rows;           // query rows that one register tile holds
@@ -109,6 +141,9 @@ struct zoo_kernel_table {
     void (*weigh_values)(float *output, int64_t output_stride, const float *scores, int64_t scores_stride,
                          const float *value_panels, int64_t panel_rows, int64_t rows, int64_t keys, int64_t value_dim,
                          int32_t guarded);
+
+    void (*differentiate_block)(const struct zoo_backward_args *args);
+    float (*dot_rows)(const void *left, int32_t left_dtype, const void *right, int32_t right_dtype, int64_t count);
 
     // Adds rows of another partial result: output = output * left[row] + other * right[row].
     void (*merge_rows)(float *output, const float *other, int64_t stride, int64_t rows, int64_t value_dim,

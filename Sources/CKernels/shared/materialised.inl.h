@@ -1,25 +1,14 @@
 // The steps of materialised attention: scores of a row block against all keys, softmax, product with the values.
 
-INLINE void store_scores(const int R, const float *query, const struct zoo_scores_args *args, int64_t row, int64_t p) {
-    const float *panel = args->key_panels + p * NR * args->head_dim;
-    float *target = args->scores + row * args->scores_stride + p * NR;
-    for (int64_t d = 0; d < args->head_dim; d += DOT_RUN) {
-        int64_t run = args->head_dim - d < DOT_RUN ? args->head_dim - d : DOT_RUN;
-        vf c[MR][NV];
-        zero_tile(R, c);
-        tile_times_panel(R, c, query + d * MR, panel + d * NR, run);
-        if (d > 0) add_tile(R, c, target, args->scores_stride);
-        store_tile(R, c, target, args->scores_stride);
-    }
-}
-
 static void scores_block(const struct zoo_scores_args *args) {
     const int64_t panels = (args->keys + NR - 1) / NR;
     for (int64_t p = 0; p < panels; p++)
         for (int64_t row = 0; row < args->rows; row += MR) {
             const float *query = args->query_tiles + row * args->head_dim;
             int64_t rows = args->rows - row < MR ? args->rows - row : MR;
-#define STORE(R) store_scores(R, query, args, row, p)
+            const float *panel = args->key_panels + p * NR * args->head_dim;
+            float *target = args->scores + row * args->scores_stride + p * NR;
+#define STORE(R) dot_tile(R, query, panel, args->head_dim, target, args->scores_stride)
             FOR_ROWS(rows, STORE)
 #undef STORE
         }

@@ -50,6 +50,18 @@ INLINE void store_tile(const int R, vf c[MR][NV], float *target, int64_t stride)
         for (int v = 0; v < NV; v++) v_store(target + i * stride + v * VL, c[i][v]);
 }
 
+// target[R][stride] = a tile times one panel, in runs of DOT_RUN.
+INLINE void dot_tile(const int R, const float *tile, const float *panel, int64_t inner, float *target, int64_t stride) {
+    for (int64_t d = 0; d < inner; d += DOT_RUN) {
+        int64_t run = inner - d < DOT_RUN ? inner - d : DOT_RUN;
+        vf c[MR][NV];
+        zero_tile(R, c);
+        tile_times_panel(R, c, tile + d * MR, panel + d * NR, run);
+        if (d > 0) add_tile(R, c, target, stride);
+        store_tile(R, c, target, stride);
+    }
+}
+
 // Calls BODY(R) with the constant R that equals `rows`.
 #if MR > 6
 #define FOR_ROWS(rows, BODY)                                                                                       \

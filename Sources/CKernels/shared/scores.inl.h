@@ -43,34 +43,39 @@ INLINE vf change_scores(vf s, const struct zoo_score_modifiers *m, int64_t row, 
     return s;
 }
 
+// Which keys of a vector a row sees: first..<last, and what its mask allows. `left` keys of the block remain.
+INLINE vi visible_lanes(const struct zoo_score_modifiers *m, int64_t row, int64_t key, int64_t first, int64_t last,
+                        int64_t left) {
+    vi index = v_lanes() + (int32_t)key;
+    vi visible = (vi)(index >= (int32_t)first) & (vi)(index < (int32_t)last);
+    if (m->mask) {
+        int32_t bytes[VL] = {0};
+        const uint8_t *mask = m->mask[row] + key;
+        for (int i = 0; i < VL && i < left; i++) bytes[i] = mask[i];
+        vi attend;
+        __builtin_memcpy(&attend, bytes, sizeof(attend));
+        visible &= (vi)(attend != 0);
+    }
+    return visible;
+}
+
 // One row of scores for keys start..<end; `row` indexes the modifiers. Returns the row's maximum.
 static float modify_row(float *scores, const struct zoo_score_modifiers *m, int64_t row, int64_t start, int64_t end,
                         int64_t keys) {
     int64_t first = m->first_key && m->first_key[row] > 0 ? m->first_key[row] : 0;
     int64_t last = m->end_key && m->end_key[row] < keys ? m->end_key[row] : keys;
-    const uint8_t *mask = m->mask ? m->mask[row] : NULL;
     if (m->function) {
         for (int64_t key = start; key < end; key += VL)
             v_store(scores + key, change_scores(v_load(scores + key), m, row, key, keys - key));
         int64_t from = first > start ? first : start, to = last < end ? last : end;
         if (from < to) m->function(m->function_context, row, from, to, scores);
     }
-    const vi lanes = v_lanes();
     vf highest = v_set(minus_infinity);
     for (int64_t key = start; key < end; key += VL) {
         vf s = v_load(scores + key);
         int64_t left = keys - key;
         if (!m->function) s = change_scores(s, m, row, key, left);
-        vi index = lanes + (int32_t)key;
-        vi visible = (vi)(index >= (int32_t)first) & (vi)(index < (int32_t)last);
-        if (mask) {
-            int32_t bytes[VL] = {0};
-            for (int i = 0; i < VL && i < left; i++) bytes[i] = mask[key + i];
-            vi attend;
-            __builtin_memcpy(&attend, bytes, sizeof(attend));
-            visible &= (vi)(attend != 0);
-        }
-        s = v_select(visible, s, v_set(minus_infinity));
+        s = v_select(visible_lanes(m, row, key, first, last, left), s, v_set(minus_infinity));
         v_store(scores + key, s);
         highest = v_max(s, highest);
     }

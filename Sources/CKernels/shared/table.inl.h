@@ -7,6 +7,7 @@
 #include "attend.inl.h"
 #include "few.inl.h"
 #include "materialised.inl.h"
+#include "backward.inl.h"
 #include "rows.inl.h"
 
 const struct zoo_kernel_table TABLE = {
@@ -22,6 +23,8 @@ const struct zoo_kernel_table TABLE = {
     .softmax_rows = softmax_rows,
     .drop_rows = drop_rows,
     .weigh_values = weigh_values,
+    .differentiate_block = differentiate_block,
+    .dot_rows = dot_rows,
     .merge_rows = merge_rows,
     .finish_row = finish_row,
     .linear_tile = linear_tile,
