@@ -129,7 +129,8 @@ public indirect enum AttentionMask: Sendable, Hashable {
             return part.band(geometry)
         case .not(let part):
             return part.band(geometry)?.complement(keyLength: geometry.keyLength)
-        case .documents, .tree, .shifted, .blocks, .function:
+        case .shifted(let shifted): return shifted.band(geometry)
+        case .documents, .tree, .blocks, .function:
             return nil
         }
     }

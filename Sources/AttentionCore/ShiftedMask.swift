@@ -40,6 +40,17 @@ public struct ShiftedMask: Sendable, Hashable {
             batch: part.batch, head: part.head)
     }
 
+    /// The whole's band, seen from the part; `nil` when the part reaches beyond the whole, where nothing is seen.
+    func band(_ geometry: MaskGeometry) -> KeyBand? {
+        let whole = self.geometry(geometry)
+        guard queries >= 0, keys >= 0, queries + geometry.queryLength <= whole.queryLength,
+            let band = mask.band(whole)
+        else { return nil }
+        return KeyBand(
+            low: band.low.map { $0 + queries - keys }, high: band.high.map { $0 + queries - keys },
+            keyLength: max(0, min(geometry.keyLength, band.keyLength - keys)))
+    }
+
     func allows(query: Int, key: Int, _ geometry: MaskGeometry) -> Bool {
         guard query + queries >= 0, key + keys >= 0 else { return false }
         return mask.allows(query: query + queries, key: key + keys, self.geometry(geometry))

@@ -82,6 +82,34 @@ extension PropertyChecks {
             }
             return try checks.near(whole.output, Tensor(merged, shape: whole.output.shape), "output")
         },
+        Law(name: "slices of the keys merge to the whole, whatever is placed", needs: [.softmax, .keyOrderFree]) {
+            checks in
+            var inputs = try checks.decorated(checks.inputs(30, 210, heads: 4, kvHeads: 2, batch: 2))
+            inputs.queryLengths = [30, 17]
+            inputs.keyLengths = [210, 143]
+            let relative = ScoreFunction("relative") { score, place in
+                score - 0.01 * Double((place.query - place.key) % 5) + 0.1 * Double(place.batch)
+            }
+            let parity = MaskFunction("parity") { query, key, geometry in (query + key + geometry.batch) % 3 != 0 }
+            return try [
+                (.causal, nil), (.window(left: 90, right: 4), nil), (.causal(.topLeft), relative),
+                (.or([.prefix(length: 20), .and([.causal, .function(parity)])]), relative),
+            ].flatMap { (mask: AttentionMask, function: ScoreFunction?) -> [String] in
+                var options = checks.options(mask)
+                options.scoreFunction = function
+                let problem = try AttentionProblem(inputs, options: options)
+                if mask != .causal, !checks.configured.unsupportedReasons(for: problem).isEmpty { return [] }
+                let whole = try checks.configured.forward(inputs, options: options, context: checks.context)
+                let parts = try [0..<1, 1..<100, 100..<100, 100..<210].map {
+                    try checks.configured.partial(inputs, keys: $0, options: options, context: checks.context)
+                }
+                let merged = try AttentionOutput.merging(
+                    parts, sinks: inputs.sinks, queryLengths: inputs.queryLengths)
+                return try checks.near(merged.output, whole.output, "\(mask), output")
+                    + checks.near(
+                        merged.logSumExp ?? merged.output, whole.logSumExp ?? whole.output, "\(mask), logSumExp")
+            }
+        },
         Law(name: "row i of a prompt is decoding step i", needs: [.rowIndependent, .keyOrderFree]) { checks in
             let inputs = checks.inputs(60, heads: 4, kvHeads: 2)
             let prompt = try checks.forward(inputs, .causal)

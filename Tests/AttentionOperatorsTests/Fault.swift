@@ -45,7 +45,10 @@ enum Fault: String, CaseIterable, Codable, Sendable {
         case .infiniteBiasIsNaN: [Self.standardCases, "a bias of -infinity hides as a mask does"]
         case .emptyRowIsNaN: [Self.standardCases, "a row that sees no key is zero, with logSumExp -infinity"]
         case .lastKeyDropped:
-            [Self.standardCases, "parts of the keys merge to the whole by logSumExp", "a sink of 0 is a key of zeros"]
+            [
+                Self.standardCases, "parts of the keys merge to the whole by logSumExp",
+                "slices of the keys merge to the whole, whatever is placed", "a sink of 0 is a key of zeros",
+            ]
         case .rescaleForgotten: [Self.standardCases, "keys and values may be permuted together"]
         case .maximumForgotten: [Self.standardCases, "logits from -1e5 to 1e5 stay finite and right"]
         case .coarseExponential: [Self.standardCases]

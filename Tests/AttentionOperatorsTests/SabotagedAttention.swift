@@ -198,6 +198,10 @@ struct SabotagedComputation {
             let distance = query + geometry.diagonal(.bottomRight) - key
             score -= slope * Float(fault == .alibiWithoutDistance ? distance : abs(distance))
         }
+        if let function = problem.options.scoreFunction {
+            let place = ScorePlace(batch: batch, head: head, query: query, key: key)
+            score = Float(function.value(Double(score), place))
+        }
         return score
     }
 
@@ -217,7 +221,7 @@ struct SabotagedComputation {
         let lengths = problem.geometry(batch)
         return MaskGeometry(
             queryLength: fault == .paddedQueriesComputed ? problem.queryLength : lengths.queryLength,
-            keyLength: fault == .paddingRead ? problem.keyLength : lengths.keyLength)
+            keyLength: fault == .paddingRead ? problem.keyLength : lengths.keyLength, batch: batch)
     }
 
     private func cell(_ batch: Int, _ head: Int, _ query: Int, _ key: Int) -> Int {
