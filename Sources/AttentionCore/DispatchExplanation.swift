@@ -31,6 +31,11 @@ public struct DispatchCandidate: Sendable, Hashable, Codable {
     public let plan: DispatchPlan?
     /// Whether `auto` takes it.
     public let isChosen: Bool
+    /// What it computes instead of the problem; `nil` for softmax attention over the problem's mask.
+    public let note: String?
+
+    /// `*` for the chosen one, `+` for others that could be, `~` for other mathematics, `-` for those that cannot run it.
+    public var mark: String { isChosen ? "*" : plan == nil ? "-" : note == nil ? "+" : "~" }
 
     /// Bytes of working memory it would take; `nil` when it cannot run the problem.
     public var workspaceBytes: Int? { plan?.workspaceBytes }
@@ -54,9 +59,10 @@ extension DispatchExplanation: CustomStringConvertible {
             if let plan = candidate.plan {
                 let time = candidate.measuredSeconds.map { "measured \($0) s, " } ?? ""
                 lines.append(
-                    "\(candidate.isChosen ? "*" : "+") \(candidate.id): \(time)priority \(candidate.priority), "
+                    "\(candidate.mark) \(candidate.id): \(time)priority \(candidate.priority), "
                         + "tiles of \(plan.queryTile) queries and \(plan.keyTile) keys, \(plan.tasks) tasks, "
                         + "\(plan.workspaceBytes) bytes of working memory")
+                if let note = candidate.note { lines.append("    \(note)") }
             } else {
                 lines.append("- \(candidate.id) cannot run it:")
                 lines += candidate.reasons.map { "    \($0.description)" }

@@ -9,9 +9,12 @@ public enum Dispatcher {
         let candidate: ConfiguredOperator
         let plan: AttentionPlan
         let seconds: Double?
+        let isPlain: Bool
 
-        /// Measured before unmeasured, then by time, priority and working memory.
+        /// Softmax attention over the problem's mask before other mathematics, measured before unmeasured, then by time,
+        /// priority and working memory.
         func precedes(_ other: Eligible) -> Bool {
+            if isPlain != other.isPlain { return isPlain }
             if let mine = seconds, let theirs = other.seconds, mine != theirs { return mine < theirs }
             if (seconds == nil) != (other.seconds == nil) { return seconds != nil }
             if candidate.entry.priority != other.candidate.entry.priority {
@@ -26,7 +29,8 @@ public enum Dispatcher {
     /// Cost: one plan for each operator.
     ///
     /// Operators that can run the problem come in order of choice: measured ones by time, then the others by priority,
-    /// then by working memory, then as registered. Operators that cannot run it follow by priority.
+    /// then by working memory, then as registered. Operators whose result would be another, because they approximate or
+    /// attend by a pattern of their own, follow and are never chosen; then come those that cannot run it, by priority.
     /// - Parameter measuredCost: measurements that outrank the declared priority; none by default.
     public static func explain(
         _ problem: AttentionProblem, registry: OperatorRegistry, context: ComputeContext,
@@ -36,15 +40,24 @@ public enum Dispatcher {
         let able = eligible.enumerated().map { index, item in
             DispatchCandidate(
                 id: item.candidate.id, reasons: [], priority: item.candidate.entry.priority,
-                measuredSeconds: item.seconds, plan: DispatchPlan(item.plan), isChosen: index == 0)
+                measuredSeconds: item.seconds, plan: DispatchPlan(item.plan), isChosen: index == 0 && item.isPlain,
+                note: item.isPlain ? nil : Self.note(item.candidate))
         }
         let unable = refused.map { entry, reasons in
             DispatchCandidate(
                 id: entry.id, reasons: reasons, priority: entry.priority, measuredSeconds: nil, plan: nil,
-                isChosen: false)
+                isChosen: false, note: nil)
         }
         return DispatchExplanation(
-            problem: problem.description, chosen: able.first?.id, candidates: able + unable)
+            problem: problem.description, chosen: able.first { $0.isChosen }?.id, candidates: able + unable)
+    }
+
+    /// What an operator computes instead of the problem.
+    private static func note(_ candidate: ConfiguredOperator) -> String {
+        switch candidate.capabilities.exactness {
+        case .exact: "attends by a pattern of its own; taken only when it is named"
+        case .approximate: "computes something else, which only approximates; taken only when it is named"
+        }
     }
 
     /// The operator `auto` takes: the first of ``explain(_:registry:context:measuredCost:)``.
@@ -54,9 +67,15 @@ public enum Dispatcher {
         measuredCost: MeasuredCost = { _, _ in nil }
     ) throws(AttentionError) -> ConfiguredOperator {
         let (eligible, refused) = sort(problem, registry, context, measuredCost)
-        if let first = eligible.first { return first.candidate }
+        if let first = eligible.first, first.isPlain { return first.candidate }
+        let others = eligible.map { item in
+            (
+                entry: item.candidate.entry,
+                reasons: [UnsupportedReason(.configuration, Self.note(item.candidate), remedy: "name it to use it")]
+            )
+        }
         throw .unsupported(
-            name: AttentionSpecification.automatic, problem: problem.description, reasons: merge(refused))
+            name: AttentionSpecification.automatic, problem: problem.description, reasons: merge(others + refused))
     }
 
     private static func sort(
@@ -76,7 +95,7 @@ public enum Dispatcher {
                 eligible.append(
                     Eligible(
                         candidate: candidate, plan: candidate.plan(problem, context: context),
-                        seconds: measuredCost(entry.id, problem)))
+                        seconds: measuredCost(entry.id, problem), isPlain: candidate.isPlain(for: problem)))
             } catch {
                 // An operator without a default configuration never runs unless it is named.
                 refused.append(

@@ -36,7 +36,7 @@ struct ExplainCommand: ParsableCommand {
         for candidate in explanation.candidates {
             if let plan = candidate.plan {
                 table.add([
-                    candidate.isChosen ? "*" : "+", candidate.id, "\(candidate.priority)",
+                    candidate.mark, candidate.id, "\(candidate.priority)",
                     "\(plan.queryTile) x \(plan.keyTile)", "\(plan.tasks)", Quantity.bytes(plan.workspaceBytes),
                 ])
             } else {
@@ -47,7 +47,9 @@ struct ExplainCommand: ParsableCommand {
         let width = Terminal.width
         Terminal.out("problem  \(explanation.problem)\nchosen   \(explanation.chosen ?? "none")\n\n")
         Terminal.out(table.render(width: width))
-        Terminal.out("\n* taken by 'auto'   + can run it   - cannot, and why\n")
+        Terminal.out(
+            "\n* taken by 'auto'   + can run it   ~ computes something else, for those who name it   - cannot, and why\n"
+        )
     }
 }
 

@@ -60,6 +60,32 @@ import Testing
                 """)
     }
 
+    @Test func otherMathematicsIsNeverChosen() throws {
+        var registry = OperatorRegistry()
+        try registry.register(NearOperator.self, as: .test("near", priority: 99))
+        try registry.register(ShortOperator.self, as: .test("short", priority: 98))
+        let error = #expect(throws: AttentionError.self) {
+            try Dispatcher.choose(problem, registry: registry, context: context)
+        }
+        #expect(
+            error?.description == """
+                auto cannot run query [1, 16, 4, 64], key [1, 16, 4, 64], value [1, 16, 4, 64] F32:
+                  - configuration: computes something else, which only approximates; taken only when it is named \
+                (near); name it to use it
+                  - configuration: attends by a pattern of its own; taken only when it is named (short); name it to use it
+                """)
+        #expect(Dispatcher.explain(problem, registry: registry, context: context).chosen == nil)
+        try registry.register(PlainOperator.self, as: .test("full", priority: 1))
+        // Not even a measurement lets another mathematics in.
+        let explanation = Dispatcher.explain(problem, registry: registry, context: context) { id, _ in
+            id == "near" ? 1e-9 : nil
+        }
+        #expect(explanation.chosen == "full")
+        #expect(explanation.candidates.map(\.id) == ["full", "near", "short"])
+        #expect(explanation.candidates.map(\.mark) == ["*", "~", "~"])
+        #expect(try Dispatcher.choose(problem, registry: registry, context: context).id == "full")
+    }
+
     @Test func explainsForPrograms() throws {
         let explanation = Dispatcher.explain(problem, registry: try OperatorRegistry.test(), context: context)
         let data = try JSONEncoder().encode(explanation)

@@ -82,6 +82,25 @@ struct TunedOperator: SilentOperator {
     }
 }
 
+/// Accepts every problem and computes something else.
+struct NearOperator: SilentOperator {
+    static let capabilities: AttentionCapabilities = {
+        var result = AttentionCapabilities.test()
+        result.exactness = .approximate(limit: "rank = keyLength")
+        return result
+    }()
+    let configuration: NoConfiguration
+    init(_ configuration: NoConfiguration) { self.configuration = configuration }
+}
+
+/// Accepts every problem and sees the first three keys of it.
+struct ShortOperator: SilentOperator {
+    static let capabilities = AttentionCapabilities.test()
+    let configuration: NoConfiguration
+    init(_ configuration: NoConfiguration) { self.configuration = configuration }
+    func pattern(for problem: AttentionProblem) -> AttentionMask { .prefix(length: 3) }
+}
+
 /// Has no default that works: it must be named with its rank.
 struct DemandingOperator: SilentOperator {
     struct Configuration: OperatorConfiguration {
