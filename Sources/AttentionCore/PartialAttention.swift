@@ -1,5 +1,5 @@
 public import Kernels
-public import TensorCore
+import TensorCore
 
 /// Attention over some of the keys, and the exact merge of such parts.
 ///

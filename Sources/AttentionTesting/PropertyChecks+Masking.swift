@@ -139,13 +139,11 @@ private struct Sighting {
     let mask: AttentionMask
 
     /// Whether a head of a row may see a key: by the problem's mask, the mask tensor and the operator's own pattern.
-    private func sees(_ query: Int, _ key: Int, _ pattern: AttentionMask) -> Bool {
-        let geometry = MaskGeometry(queryLength: inputs.query.shape[1], keyLength: inputs.key.shape[1])
-        guard mask.allows(query: query, key: key, geometry),
-            (0..<inputs.query.shape[2]).contains(where: {
-                pattern.allows(query: query, key: key, geometry.seen(by: $0))
-            })
-        else { return false }
+    private func sees(_ query: Int, _ key: Int, head: Int, _ pattern: AttentionMask) -> Bool {
+        let geometry = MaskGeometry(queryLength: inputs.query.shape[1], keyLength: inputs.key.shape[1], head: head)
+        guard mask.allows(query: query, key: key, geometry), pattern.allows(query: query, key: key, geometry) else {
+            return false
+        }
         guard let cell = try? inputs.mask?.sliced(0, query..<query + 1).sliced(1, key..<key + 1) else { return true }
         return cell.doubles() == [1]
     }
@@ -162,14 +160,17 @@ private struct Sighting {
         let pattern = checks.configured.pattern(for: try AttentionProblem(inputs, options: checks.options(mask)))
         var failures: [String] = []
         var seeing: [Double] = []
+        let promises = checks.configured.capabilities.traits.contains(.seesEveryKey)
         for row in 0..<inputs.query.shape[1] {
-            let result = try checks.rows(after, row..<row + 1)
-            if sees(row, changed, pattern) {
-                if checks.configured.capabilities.traits.contains(.seesEveryKey) { seeing += result.output.doubles() }
-            } else {
-                failures += checks.same(
-                    try checks.rows(before, row..<row + 1), result,
-                    "\(name): row \(row), which cannot see key \(changed)")
+            for head in 0..<inputs.query.shape[2] {
+                let result = try checks.cells(after, row: row, head: head)
+                if sees(row, changed, head: head, pattern) {
+                    if promises { seeing += result.output.doubles() }
+                } else {
+                    failures += checks.same(
+                        try checks.cells(before, row: row, head: head), result,
+                        "\(name): row \(row), which cannot see key \(changed)")
+                }
             }
         }
         return (failures, seeing)

@@ -166,4 +166,11 @@ public struct PropertyChecks: Sendable {
             output: try result.output.sliced(1, rows).contiguous(),
             logSumExp: try result.logSumExp?.sliced(2, rows).contiguous())
     }
+
+    /// One head of one query of a result.
+    func cells(_ result: AttentionOutput, row: Int, head: Int) throws -> AttentionOutput {
+        AttentionOutput(
+            output: try result.output.sliced(1, row..<row + 1).sliced(2, head..<head + 1).contiguous(),
+            logSumExp: try result.logSumExp?.sliced(2, row..<row + 1).sliced(1, head..<head + 1).contiguous())
+    }
 }

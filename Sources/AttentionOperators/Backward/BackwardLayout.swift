@@ -33,9 +33,8 @@ struct BackwardLayout: Sendable {
         var keys = max(unit, Self.wantedKeys / unit * unit)
         if let block = problem.options.mask.blockSize {
             // Steps that follow the layout's blocks are empty or full.
-            keys = max(1, Self.wantedKeys / block) * block
-            keys = keys > ZooLimits.keyBlock ? max(unit, Self.wantedKeys / unit * unit) : keys
-            wantedRows = max(1, 128 / block) * block
+            if block <= ZooLimits.keyBlock { keys = block }
+            wantedRows = block * problem.group
         }
         rows = max(1, wantedRows / problem.group) * problem.group
         self.keys = keys

@@ -8,8 +8,9 @@ struct BackwardOperands: @unchecked Sendable {
     private let problem: AttentionProblem
     private let context: ComputeContext
     private let query: OperandView
-    private let output: OperandView
     private let gradient: OperandView
+    /// rowsum(dO · O), [batch, heads, queryLength].
+    private let products: [Float]
     private let logSumExp: [Float]
     private let logSumExpGradient: [Float]?
     private let sinks: [Float]?
@@ -40,8 +41,8 @@ struct BackwardOperands: @unchecked Sendable {
         let gradient = Self.readable(outputGradient.output)
         tensors = [inputs.query, output, gradient]
         query = OperandView(inputs.query)
-        self.output = OperandView(output)
         self.gradient = OperandView(gradient)
+        products = Self.products(self.gradient, OperandView(output), problem, context)
         logSumExp = logarithms.floats()
         logSumExpGradient = outputGradient.logSumExp?.floats()
         sinks = inputs.sinks
@@ -74,7 +75,7 @@ struct BackwardOperands: @unchecked Sendable {
             let logarithm = logSumExp[place]
             // A row that sees no key has weights of zero.
             result.logSumExp[row] = logarithm == -.infinity ? .infinity : Float(Double(logarithm) * Self.log2e)
-            result.offset[row] = offset(block.batch, head, query) - (logSumExpGradient?[place] ?? 0)
+            result.offset[row] = products[place] - (logSumExpGradient?[place] ?? 0)
         }
         return result
     }
@@ -103,11 +104,27 @@ struct BackwardOperands: @unchecked Sendable {
             panels, rows: rows, code: code, stride: stride, count: block.rows, valueDim: dim, panelRows: panelRows)
     }
 
-    /// rowsum(dO · O).
-    private func offset(_ batch: Int, _ head: Int, _ query: Int) -> Float {
-        context.kernels.dot(
-            gradient.row(batch, query, head: head), code: gradient.code, output.row(batch, query, head: head),
-            code: output.code, count: problem.valueDim)
+    /// rowsum(dO · O) of every row.
+    private static func products(
+        _ gradient: OperandView, _ output: OperandView, _ problem: AttentionProblem, _ context: ComputeContext
+    ) -> [Float] {
+        let rows = problem.queryLength
+        let count = problem.batch * problem.heads
+        return [Float](unsafeUninitializedCapacity: count * rows) { buffer, initialised in
+            initialised = count * rows
+            guard let base = buffer.baseAddress else { return }
+            base.update(repeating: 0, count: count * rows)
+            let target = SendablePointer(base)
+            context.parallel(count) { index, _ in
+                let (batch, head) = (index / problem.heads, index % problem.heads)
+                // Padding may hold anything.
+                for query in 0..<problem.geometry(batch).queryLength {
+                    target.base[index * rows + query] = context.kernels.dot(
+                        gradient.row(batch, query, head: head), code: gradient.code,
+                        output.row(batch, query, head: head), code: output.code, count: problem.valueDim)
+                }
+            }
+        }
     }
 
     /// `Σ exp(sink - L) (dL - rowsum(dO · O))` over the queries of a head; `nil` without sinks.
@@ -122,7 +139,7 @@ struct BackwardOperands: @unchecked Sendable {
                     let place = (batch * problem.heads + head) * problem.queryLength + query
                     let weight = exp(Double(sinks[head]) - Double(logSumExp[place]))
                     sums[head] +=
-                        weight * (Double(logSumExpGradient?[place] ?? 0) - Double(offset(batch, head, query)))
+                        weight * (Double(logSumExpGradient?[place] ?? 0) - Double(products[place]))
                 }
             }
         }

@@ -202,10 +202,21 @@ static void differentiate_block(const struct zoo_backward_args *args) {
                    args->key_gradient_stride);
 }
 
-// The inner product of two rows, one partial sum for each lane.
+// The inner product of two rows in the order of dot_tile: where a row sees one key, rowsum(dO O) is dP to the last bit and
+// their difference is 0.
 static float dot_rows(const void *left, int32_t left_dtype, const void *right, int32_t right_dtype, int64_t count) {
-    vf sum = v_set(0);
-    for (int64_t i = 0; i < count; i += VL)
-        sum = V_FMA(v_load_as(left, left_dtype, i, count - i), v_load_as(right, right_dtype, i, count - i), sum);
-    return v_reduce_add(sum);
+    float total = 0;
+    for (int64_t d = 0; d < count; d += DOT_RUN) {
+        const int64_t end = count - d < DOT_RUN ? count : d + DOT_RUN;
+        float sum = 0;
+        for (int64_t i = d; i < end; i += VL) {
+            float a[VL], b[VL];
+            const int64_t part = end - i < VL ? end - i : VL;
+            v_store(a, v_load_as(left, left_dtype, i, part));
+            v_store(b, v_load_as(right, right_dtype, i, part));
+            for (int64_t lane = 0; lane < part; lane++) sum = S_FMA(a[lane], b[lane], sum);
+        }
+        total = d > 0 ? sum + total : sum;
+    }
+    return total;
 }
