@@ -54,14 +54,21 @@ public struct GradientLaws: Sendable {
 
     // MARK: What the laws are made of
 
+    /// A problem with its loss.
+    /// - Parameter adapts: whether an operator that takes as many queries as keys, or no groups, gets the larger number of
+    ///   both instead of a problem that it refuses.
     func prepared(
         _ name: String, _ queryLength: Int, _ keyLength: Int? = nil, heads: Int = 2, kvHeads: Int = 2, batch: Int = 1,
-        config: [String: ConfigurationValue] = [:], usesLogSumExp: Bool = false,
+        config: [String: ConfigurationValue] = [:], usesLogSumExp: Bool = false, adapts: Bool = false,
         _ edit: (inout AttentionCase) -> Void = { _ in }
     ) throws -> PreparedGradient {
-        var attention = AttentionCase(name, queryLength: queryLength, keyLength: keyLength, headDim: 24)
+        let features = configured.capabilities.features
+        let isSquare = adapts && !features.contains(.crossLength)
+        var attention = AttentionCase(
+            name, queryLength: isSquare ? max(queryLength, keyLength ?? 0) : queryLength,
+            keyLength: isSquare ? nil : keyLength, headDim: 24)
         attention.heads = heads
-        attention.kvHeads = kvHeads
+        attention.kvHeads = adapts && !features.contains(.groupedQuery) ? heads : kvHeads
         attention.batch = batch
         attention.config = config
         edit(&attention)

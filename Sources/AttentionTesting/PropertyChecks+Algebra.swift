@@ -123,9 +123,10 @@ extension PropertyChecks {
             }
         },
         Law(name: "logits from -1e5 to 1e5 stay finite and right", needs: [.anyScore]) { checks in
-            var inputs = checks.inputs(40, 90, dim: 16)
+            var inputs = checks.inputs(40, 90, dim: 16, adapts: true)
             inputs.query = inputs.query.scaled(by: 110)
             inputs.key = inputs.key.scaled(by: 110)
+            inputs = try checks.initialised(inputs)
             let result = try checks.forward(inputs)
             return try Tolerance(checks.configured, inputs, options: checks.options()).errors(of: result)
                 .filter { !($0.ratio <= 1) }.map { "\($0.operand) is off by \($0.error), allowed \($0.limit)" }

@@ -8,7 +8,7 @@ extension PropertyChecks {
         Law(name: "the number of threads does not change a bit") { checks in
             let shapes = [(70, 300, 4, 2), (1, 5000, 4, 1), (400, 400, 1, 1)]
             return try shapes.flatMap { (queries, keys, heads, kvHeads) in
-                let inputs = checks.inputs(queries, keys, heads: heads, kvHeads: kvHeads)
+                let inputs = checks.inputs(queries, keys, heads: heads, kvHeads: kvHeads, adapts: true)
                 let mask = try checks.preferred(.causal, inputs)
                 let results = try [1, 2, 3].map { threads in
                     try checks.forward(
@@ -19,7 +19,7 @@ extension PropertyChecks {
             }
         },
         Law(name: "repeating a call does not change a bit, nor its inputs") { checks in
-            let plain = checks.inputs(70, 130)
+            let plain = checks.inputs(70, 130, adapts: true)
             let decorated = try checks.decorated(plain)
             let inputs = try checks.takes(decorated, .causal) ? decorated : plain
             let mask = try checks.preferred(.causal, inputs)
@@ -33,8 +33,9 @@ extension PropertyChecks {
             return checks.same(first, second, "second call") + (intact ? [] : ["operands were modified"])
         },
         Law(name: "batch company and padding do not change a bit") { checks in
-            let lengths = [(40, 40), (7, 70), (33, 5), (1, 64)]
-            let plain = checks.inputs(40, 70, heads: 4, kvHeads: 2, batch: 4)
+            let lengths =
+                checks.isSquare ? [(40, 40), (70, 70), (5, 5), (64, 64)] : [(40, 40), (7, 70), (33, 5), (1, 64)]
+            let plain = checks.inputs(40, 70, heads: 4, kvHeads: 2, batch: 4, adapts: true)
             return try [plain, checks.decorated(plain)].enumerated().flatMap { number, operands in
                 var batch = operands
                 batch.queryLengths = lengths.map { $0.0 }
@@ -67,7 +68,7 @@ extension PropertyChecks {
             return checks.same(part, try checks.forward(alone), "sequence 1 alone")
         },
         Law(name: "strides do not change a bit") { checks in
-            let plain = checks.inputs(50, 70, heads: 4, kvHeads: 2, batch: 2)
+            let plain = checks.inputs(50, 70, heads: 4, kvHeads: 2, batch: 2, adapts: true)
             let decorated = try checks.decorated(plain)
             let inputs = try checks.takes(decorated, .causal) ? decorated : plain
             var views = inputs

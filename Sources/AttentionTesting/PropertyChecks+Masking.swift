@@ -33,7 +33,7 @@ extension PropertyChecks {
                 + checks.same(try checks.rows(whole, 61..<90), try checks.rows(result, 61..<90), "rows after")
         },
         Law(name: "padding is never read and comes out empty") { checks in
-            var inputs = checks.inputs(40, 70, batch: 3)
+            var inputs = checks.inputs(40, 70, batch: 3, adapts: true)
             inputs.queryLengths = [40, 11, 0]
             inputs.keyLengths = [33, 70, 5]
             let mask = try checks.preferred(.causal, inputs)

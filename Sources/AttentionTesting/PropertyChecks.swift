@@ -87,10 +87,13 @@ public struct PropertyChecks: Sendable {
     }
 
     /// The operands with the tensors that the operator owns; as they came where the operator refuses them.
-    private func initialised(_ inputs: AttentionInputs, _ mask: AttentionMask) throws -> AttentionInputs {
+    func initialised(_ inputs: AttentionInputs, _ mask: AttentionMask = .full) throws -> AttentionInputs {
         guard try takes(inputs, mask) else { return inputs }
         return try configured.initialising(inputs, options: options(mask), seed: 3).inputs
     }
+
+    /// Whether the operator takes only as many queries as keys.
+    var isSquare: Bool { !configured.capabilities.features.contains(.crossLength) }
 
     /// The operator's reference in Double.
     func truth(_ inputs: AttentionInputs, _ mask: AttentionMask = .full) throws -> AttentionOutput {
@@ -102,11 +105,19 @@ public struct PropertyChecks: Sendable {
         try takes(inputs, mask) ? mask : .full
     }
 
+    /// Operands.
+    /// - Parameter adapts: whether an operator that takes as many queries as keys, or no groups, gets the larger number of
+    ///   both instead of a problem that it refuses.
     func inputs(
         _ queryLength: Int, _ keyLength: Int? = nil, heads: Int = 2, kvHeads: Int = 2, dim: Int = 24, batch: Int = 1,
-        dtype: DType = .float32, seed: UInt64 = 77
+        dtype: DType = .float32, seed: UInt64 = 77, adapts: Bool = false
     ) -> AttentionInputs {
-        let keys = keyLength ?? queryLength
+        var (queryLength, keys, kvHeads) = (queryLength, keyLength ?? queryLength, kvHeads)
+        if adapts, isSquare {
+            queryLength = max(queryLength, keys)
+            keys = queryLength
+        }
+        if adapts, !configured.capabilities.features.contains(.groupedQuery) { kvHeads = heads }
         return AttentionInputs(
             query: .random(uniform: [batch, queryLength, heads, dim], seed: seed, amplitude: 2, dtype: dtype),
             key: .random(uniform: [batch, keys, kvHeads, dim], seed: seed + 1, amplitude: 2, dtype: dtype),

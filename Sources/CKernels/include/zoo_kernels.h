@@ -12,6 +12,9 @@
 // The largest row tile of any table.
 #define ZOO_MAX_TILE_ROWS 16
 
+// Transforms that fft_lanes runs side by side: the widest vector.
+#define ZOO_FFT_LANES 16
+
 // The most query rows that attend_few takes.
 #define ZOO_MAX_FEW_ROWS 16
 
@@ -161,6 +164,17 @@ struct zoo_kernel_table {
 
     void (*to_float)(float *target, const void *source, int32_t dtype, int64_t count);
     void (*exp2)(float *target, const float *source, int64_t count);
+
+    // target += left * right.
+    void (*multiply_add)(float *target, const float *left, const float *right, int64_t count);
+    // target += source * factor.
+    void (*scaled_add)(float *target, const float *source, float factor, int64_t count);
+    // The sum of left * right.
+    float (*dot)(const float *left, const float *right, int64_t count);
+    // ZOO_FFT_LANES transforms of a power of two n side by side, [n][ZOO_FFT_LANES] real and imaginary, forward and
+    // unscaled. cosine[k] and sine[k] are those of -2 pi k / n. Returns 1 when the result lies in the other pair.
+    int32_t (*fft_lanes)(float *re, float *im, float *other_re, float *other_im, const float *cosine, const float *sine,
+                         int64_t n);
 
     // Runs `rounds` of independent multiply-adds on registers alone; returns the floating-point operations done.
     double (*peak_fma)(int64_t rounds, float *sink);

@@ -9,6 +9,7 @@
 #include "materialised.inl.h"
 #include "backward.inl.h"
 #include "rows.inl.h"
+#include "mixing.inl.h"
 
 const struct zoo_kernel_table TABLE = {
     .name = ISA_NAME,
@@ -33,6 +34,10 @@ const struct zoo_kernel_table TABLE = {
     .add = add,
     .to_float = to_float,
     .exp2 = exp2_array,
+    .multiply_add = multiply_add,
+    .scaled_add = scaled_add,
+    .dot = dot,
+    .fft_lanes = fft_lanes,
     .peak_fma = peak_fma,
     .peak_read = peak_read,
 };
