@@ -4,16 +4,20 @@ import TensorCore
 
 /// Sums the gradient of a bias over every axis along which it was broadcast, in a fixed order.
 ///
-/// Tasks that run side by side have key ranges of their own, so cells of a bias that has keys of its own never meet. A
-/// bias that all keys share has one copy for each key range; sequences or heads that share cells run one after the other.
+/// Tasks that run side by side have key ranges of their own, so cells of a bias that has keys of its own never meet;
+/// sequences or heads that share such cells run one after the other. A bias that all keys share has a sum for each row and
+/// key range, which are added in Double at the end.
 struct BiasGradient: @unchecked Sendable {
-    /// Whether sequences or key heads share cells.
+    /// Whether tasks of different sequences or key heads write the same cells.
     let isShared: Bool
     /// 1, or 0 when all keys of a row share one number.
     let keyStride: Int
     private let shape: Shape
     private let dtype: DType
+    /// The bias's own strides, 0 along axes that are broadcast.
     private let strides: [Int]
+    /// Extents of the rows: batch, heads, queries.
+    private let rows: [Int]
     private let copies: Int
     private let sums: Tensor
     private let base: UnsafeMutablePointer<Float>
@@ -28,29 +32,38 @@ struct BiasGradient: @unchecked Sendable {
         strides = (0..<4).map { extents[$0] == 1 ? 0 : dense[$0 - missing] }
         isShared = Self.isShared(bias.shape, problem)
         keyStride = strides[3] == 0 ? 0 : 1
+        rows = [problem.batch, problem.heads, problem.queryLength]
         self.copies = keyStride == 0 ? copies : 1
-        sums = Tensor(zeros: [self.copies, max(1, shape.count)])
+        sums = Tensor(zeros: [self.copies, max(1, keyStride == 0 ? rows.reduce(1, *) : shape.count)])
         base = sums.freshMutableAddress.assumingMemoryBound(to: Float.self)
     }
 
-    /// Whether sequences or key heads of a problem share cells of a bias.
+    /// Whether tasks of different sequences or key heads write the same cells of a bias.
     static func isShared(_ shape: Shape, _ problem: AttentionProblem) -> Bool {
+        guard let keys = shape.dimensions.last, keys > 1 else { return false }
         let isOne = (0..<2).map { axis in axis < 4 - shape.rank || shape[axis - (4 - shape.rank)] == 1 }
         return isOne[0] && problem.batch > 1 || isOne[1] && problem.kvHeads > 1
     }
 
     /// Where the gradient of a row begins, at its key `key`.
     func cell(copy: Int, batch: Int, head: Int, query: Int, key: Int) -> UnsafeMutablePointer<Float> {
-        let place = batch * strides[0] + head * strides[1] + query * strides[2] + key * strides[3]
-        return base + (copies == 1 ? 0 : copy * shape.count) + place
+        guard keyStride == 1 else { return base + ((copy * rows[0] + batch) * rows[1] + head) * rows[2] + query }
+        return base + (batch * strides[0] + head * strides[1] + query * strides[2] + key * strides[3])
     }
 
     /// The gradient, of the bias's shape and element type.
     var result: Tensor {
-        for copy in 1..<max(1, copies) {
-            for index in 0..<shape.count { base[index] += base[copy * shape.count + index] }
+        var numbers = [Double](repeating: 0, count: shape.count)
+        if keyStride == 1 {
+            for index in numbers.indices { numbers[index] = Double(base[index]) }
+        } else if !numbers.isEmpty {
+            for row in 0..<copies * rows.reduce(1, *) {
+                let (batch, head, query) = (
+                    row / rows[2] / rows[1] % rows[0], row / rows[2] % rows[1], row % rows[2]
+                )
+                numbers[batch * strides[0] + head * strides[1] + query * strides[2]] += Double(base[row])
+            }
         }
-        let dense = try? sums.sliced(0, 0..<1).reshaped(shape)
-        return (dense ?? Tensor(zeros: shape)).converted(to: dtype)
+        return ((try? Tensor(numbers, shape: shape)) ?? Tensor(zeros: shape)).converted(to: dtype)
     }
 }
