@@ -66,6 +66,9 @@ public struct AttentionCapabilities: Sendable, Hashable {
         self.traits = traits
     }
 
+    /// What a reason says when the operator has nothing to add.
+    static let plainRefusal = "is not supported"
+
     /// What this record forbids in a problem: one reason for each feature that the problem uses and the record lacks.
     public func unsupportedReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
         var reasons: [UnsupportedReason] = []
@@ -80,7 +83,7 @@ public struct AttentionCapabilities: Sendable, Hashable {
                     remedy: "use a head dimension from \(headDims.lowerBound) to \(headDims.upperBound)"))
         }
         for feature in problem.features.subtracting(features).sorted(by: { $0.rawValue < $1.rawValue }) {
-            reasons.append(.init(feature, "is not supported", remedy: feature.remedy(in: problem)))
+            reasons.append(.init(feature, Self.plainRefusal, remedy: feature.remedy(in: problem)))
         }
         return reasons
     }

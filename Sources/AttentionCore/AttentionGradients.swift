@@ -45,3 +45,16 @@ public struct AttentionGradients: Sendable {
         self.parameters = parameters
     }
 }
+
+extension AttentionGradients {
+    /// Every gradient under the name of its operand, in a fixed order.
+    public var named: [(name: String, tensor: Tensor)] {
+        var result = [("query", query), ("key", key), ("value", value)]
+        if let bias { result.append(("bias", bias)) }
+        if let sinks { result.append(("sinks", sinks)) }
+        for (name, tensor) in parameters.sorted(by: { $0.key < $1.key }) {
+            result.append(("parameter \(name)", tensor))
+        }
+        return result.map { (name: $0.0, tensor: $0.1) }
+    }
+}

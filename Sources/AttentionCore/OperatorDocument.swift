@@ -17,20 +17,10 @@ public enum OperatorDocument {
     /// The page of a registered operator, with an example that it accepts.
     /// - Throws: ``AttentionError/unknownOperator(name:suggestions:known:)``.
     public static func render(_ name: String, in registry: OperatorRegistry) throws(AttentionError) -> String {
-        let entry = try registry.entry(named: name)
-        return render(
-            entry, capabilities: try registry.capabilities(of: name), options: try registry.options(of: name),
-            example: example(entry, registry))
-    }
-
-    /// The page of an operator.
-    /// - Parameter example: a specification to show; by default the name alone.
-    public static func render(
-        _ entry: CatalogueEntry, capabilities: AttentionCapabilities, options: [OptionDescription],
-        example: AttentionSpecification? = nil
-    ) -> String {
+        let facts = try OperatorSheet(name, in: registry)
+        let entry = facts.entry
+        let capabilities = facts.capabilities
         let aliases = entry.aliases.map { "`\($0)`" }.joined(separator: ", ")
-        let example = example ?? AttentionSpecification(name: entry.id)
         var lines = ["# \(entry.title)", "", entry.summary, ""]
         lines += table(
             ["fact", ""],
@@ -47,22 +37,37 @@ public enum OperatorDocument {
                 ["arithmetic", "`\(capabilities.arithmetic)`"],
                 ["element types", capabilities.dtypes.map(\.rawValue).joined(separator: ", ")],
                 ["head dimension", "\(capabilities.headDims.lowerBound) to \(capabilities.headDims.upperBound)"],
-                ["gradients", capabilities.hasGradients ? "yes" : "no"],
+                ["gradients", facts.gradients],
             ])
+        lines += guide(facts.guide)
+        if !facts.parameters.isEmpty {
+            lines += ["", "## Tensors of its own", ""]
+            lines += ["For \(facts.sample). A model loads them or begins by the rule; see `zoo embed --help`.", ""]
+            lines += table(
+                ["tensor", "shape", "begins as", "meaning"],
+                facts.parameters.map { ["`\($0.name)`", "\($0.shape)", $0.initial.description, $0.summary] })
+        }
         lines += ["", "## Problems", ""]
-        lines += table(["feature", "meaning", "supported"], features(capabilities))
+        lines += table(
+            ["feature", "meaning", "supported"],
+            facts.features.map { support in
+                let refusal = support.refusal.map { $0.isEmpty ? "no" : "no: \($0)" }
+                return ["`\(support.feature.rawValue)`", support.feature.summary, refusal ?? "yes"]
+            })
         lines += ["", "## Options", ""]
-        lines += optionTable(options, none: "The operator has no options of its own.")
+        lines += optionTable(facts.options, none: "The operator has no options of its own.")
         lines += ["", "Common to all operators:", ""]
         lines += optionTable(commonOptions, none: "")
-        lines += ["", "## Example", "", "```json", example.jsonText, "```", ""]
+        lines += ["", "## Example", "", "```json", facts.example.jsonText, "```", ""]
         return lines.joined(separator: "\n")
     }
 
-    private static func features(_ capabilities: AttentionCapabilities) -> [[String]] {
-        let others: Set<AttentionFeature> = [.dtype, .headDim, .configuration]
-        return AttentionFeature.allCases.filter { !others.contains($0) }
-            .map { ["`\($0.rawValue)`", $0.summary, capabilities.features.contains($0) ? "yes" : "no"] }
+    private static func guide(_ guide: OperatorGuide) -> [String] {
+        var lines: [String] = []
+        if !guide.maths.isEmpty { lines += ["", "## Mathematics", "", "```text", guide.maths, "```"] }
+        if !guide.choose.isEmpty { lines += ["", "## When to choose it", "", guide.choose] }
+        if !guide.limits.isEmpty { lines += ["", "## Limits", "", guide.limits] }
+        return lines
     }
 
     private static func optionTable(_ options: [OptionDescription], none: String) -> [String] {
@@ -71,25 +76,10 @@ public enum OperatorDocument {
             ["option", "meaning", "default"], options.map { ["`\($0.name)`", $0.summary, $0.defaultValue] })
     }
 
-    private static func table(_ head: [String], _ rows: [[String]]) -> [String] {
+    static func table(_ head: [String], _ rows: [[String]]) -> [String] {
         ([head, head.map { _ in "---" }] + rows).map { cells in
             "| " + cells.map { $0.replacing("|", with: "\\|") }.joined(separator: " | ") + " |"
         }
-    }
-
-    /// The plainest specification that the operator accepts for a usual problem.
-    private static func example(_ entry: CatalogueEntry, _ registry: OperatorRegistry) -> AttentionSpecification {
-        let masks: [AttentionMask] = [
-            .causal, .full, .window(left: 255, right: 0), .window(left: 128, right: 128),
-        ]
-        for mask in masks {
-            let options = AttentionOptions(mask: mask)
-            let problem = AttentionProblem(queryLength: 1024, heads: 8, headDim: 64, options: options)
-            if let candidate = try? registry[entry.id], candidate.unsupportedReasons(for: problem).isEmpty {
-                return AttentionSpecification(name: entry.id, options: options)
-            }
-        }
-        return AttentionSpecification(name: entry.id)
     }
 }
 
@@ -99,6 +89,19 @@ extension Exactness: CustomStringConvertible {
         switch self {
         case .exact: "exact"
         case .approximate(let limit): "approximate; exact in the limit \(limit)"
+        }
+    }
+}
+
+extension OperatorParameter.Initial: CustomStringConvertible {
+    /// In a few words.
+    public var description: String {
+        switch self {
+        case .zeros: "zeros"
+        case .ones: "ones"
+        case .uniform(let amplitude): "uniform from -\(amplitude) to \(amplitude)"
+        case .segmentMeans: "averages of equal segments"
+        case .identity: "the identity"
         }
     }
 }

@@ -29,6 +29,24 @@ public struct FlashAttention: AttentionOperator {
     /// Everything the tiled kernels honour.
     public static let capabilities = AttentionCapabilities.tiled(workingMemory: "O(1)", arithmetic: "O(L^2)")
 
+    /// For people who choose.
+    public static let guide = OperatorGuide(
+        maths: """
+            for each block of queries, resident, and each block j of keys:
+                S = scale · Q Kⱼᵀ, modified;   m' = max(m, max S);   P = exp(S - m')
+                l = exp(m - m') l + Σ P;       O = exp(m - m') O + P Vⱼ;   m = m'
+            O = O / l;   L = m + log l
+            """,
+        choose: """
+            By default: the quickest exact operator for one query head to each key head, with working memory that does \
+            not grow. For query heads that share key heads, decoding above all, take grouped-query; for a window alone \
+            local is the same machinery and says what it needs; for Double take full.
+            """,
+        limits: """
+            No Double. Blocks that the mask hides are skipped, single hidden cells within a block are not: masks with \
+            scattered holes cost what the blocks around them cost. Cost stays quadratic in the length.
+            """)
+
     /// The options in force.
     public let configuration: Configuration
 

@@ -18,6 +18,24 @@ public struct FullAttention: AttentionOperator {
         return result
     }()
 
+    /// For people who choose.
+    public static let guide = OperatorGuide(
+        maths: """
+            S = scale · Q Kᵀ            [L, n], softcapped, plus bias, minus slope · distance; hidden pairs -infinity
+            L = log(exp(sink) + Σⱼ exp(Sⱼ))
+            O = exp(S - L) V
+            """,
+        choose: """
+            As the yardstick: the plainest order of operations, and the one operator that takes Double. It is quick \
+            where the scores of a block of queries fit the caches. For speed take flash, for the least memory \
+            memory-efficient, for a window local, for many query heads on few key heads grouped-query.
+            """,
+        limits: """
+            Scores of a block of queries against every key exist at once, so working memory grows with the length, and \
+            with its square in Double. Keys that a window hides are computed and thrown away: a narrow window costs as \
+            much as none.
+            """)
+
     /// The options in force.
     public let configuration: NoConfiguration
 

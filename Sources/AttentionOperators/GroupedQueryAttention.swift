@@ -36,6 +36,23 @@ public struct GroupedQueryAttention: AttentionOperator {
     /// Everything the tiled kernels honour.
     public static let capabilities = AttentionCapabilities.tiled(workingMemory: "O(1)", arithmetic: "O(L^2)")
 
+    /// For people who choose.
+    public static let guide = OperatorGuide(
+        maths: """
+            G = heads / kvHeads query heads share a key head:
+            O[h] = softmax(scale · Q[h] K[h / G]ᵀ) V[h / G]
+            few queries, many keys: ranges r of keys apart, then  L = log Σ exp Lᵣ;   O = Σ exp(Lᵣ - L) Oᵣ
+            """,
+        choose: """
+            For models with fewer key heads than query heads (GQA, MQA), and for decoding: a key and a value are read \
+            once for the whole group, and with few queries the keys are cut so that every core has work. With as many \
+            key heads as query heads flash does the same.
+            """,
+        limits: """
+            No Double. The cut of the keys is fixed by the sequence alone, so that results never depend on threads or \
+            batch; more threads than ranges find no work when a single query is decoded.
+            """)
+
     /// The options in force.
     public let configuration: Configuration
 

@@ -17,6 +17,23 @@ public struct LocalAttention: AttentionOperator {
         return result
     }()
 
+    /// For people who choose.
+    public static let guide = OperatorGuide(
+        maths: """
+            query i sees keys j with  i + n - L - left <= j <= i + n - L + right
+            O = softmax over those of scale · Q Kᵀ, times V;   cost L · (left + right + 1)
+            """,
+        choose: """
+            For long sequences whose meaning is near: text encoders with sliding windows, the local layers of \
+            interleaved models, audio. Time is linear in the length. If some tokens must be seen by all, take \
+            block-sparse or global; if the whole past matters, flash.
+            """,
+        limits: """
+            It needs a window that is closed on both sides, alone or within documents, and refuses anything else. A row \
+            sees nothing outside of its window, however important: several layers stacked reach further, one does not. \
+            Windows narrower than a tile cost a tile.
+            """)
+
     /// The options in force.
     public let configuration: NoConfiguration
 

@@ -32,6 +32,24 @@ public struct MemoryEfficientAttention: AttentionOperator {
     /// Everything the tiled kernels honour.
     public static let capabilities = AttentionCapabilities.tiled(workingMemory: "O(sqrt L)", arithmetic: "O(L^2)")
 
+    /// For people who choose.
+    public static let guide = OperatorGuide(
+        maths: """
+            for each chunk c of about sqrt(n) keys:
+                m_c = max S_c;   l_c = Σ exp(S_c - m_c);   v_c = exp(S_c - m_c) V_c
+            m = max(m, m_c);   l, v = exp(m_old - m) (l, v) + exp(m_c - m) (l_c, v_c)
+            O = v / l;   L = m + log l
+            """,
+        choose: """
+            When memory is what is short and flash is not to be had: chunks of the square root of the length keep the \
+            peak lowest at short lengths. It is a little slower than flash, which keeps its queries in the caches and \
+            merges more cheaply; for everything else take flash.
+            """,
+        limits: """
+            A summary for each chunk is written and merged again, which costs a few per cent over flash. More chunks \
+            mean more merges: very small chunk sizes are slow.
+            """)
+
     /// The options in force.
     public let configuration: Configuration
 

@@ -46,11 +46,15 @@ public struct AttentionCase: Sendable, Codable, Hashable {
         public var dtype: DType?
         /// Whether its dimensions lie in memory in reverse.
         public var isTransposed: Bool?
+        /// One number decides for a block of so many rows and columns; the last blocks may be cut.
+        public var block: Int?
 
         /// A mask by its shape and seed.
         public init(
-            shape: [Int], seed: UInt64, threshold: Float, dtype: DType? = nil, isTransposed: Bool? = nil
+            shape: [Int], seed: UInt64, threshold: Float, dtype: DType? = nil, isTransposed: Bool? = nil,
+            block: Int? = nil
         ) {
+            self.block = block
             self.shape = shape
             self.seed = seed
             self.threshold = threshold
@@ -153,10 +157,27 @@ public struct AttentionCase: Sendable, Codable, Hashable {
     }
 
     private static func tensor(_ mask: Mask) -> Tensor {
-        let cells = Tensor.random(uniform: Shape(mask.shape), seed: mask.seed).floats().map { $0 > mask.threshold }
+        let cells = mask.block.map { blockCells(mask, block: $0) } ?? draw(mask.shape, mask)
         let result = ((try? Tensor(cells, shape: Shape(mask.shape))) ?? Tensor(zeros: Shape(mask.shape), dtype: .bool))
             .converted(to: mask.dtype ?? .bool)
         return mask.isTransposed == true ? transposed(result) : result
+    }
+
+    private static func draw(_ shape: [Int], _ mask: Mask) -> [Bool] {
+        Tensor.random(uniform: Shape(shape), seed: mask.seed).floats().map { $0 > mask.threshold }
+    }
+
+    /// Every cell of a block as its block was drawn; the last two dimensions are rows and columns.
+    private static func blockCells(_ mask: Mask, block: Int) -> [Bool] {
+        let rows = mask.shape[mask.shape.count - 2]
+        let columns = mask.shape[mask.shape.count - 1]
+        let (down, across) = ((rows + block - 1) / block, (columns + block - 1) / block)
+        let drawn = draw(mask.shape.dropLast(2) + [down, across], mask)
+        return (0..<mask.shape.reduce(1, *)).map { cell in
+            let plane = cell / (rows * columns)
+            let (row, column) = (cell / columns % rows, cell % columns)
+            return drawn[(plane * down + row / block) * across + column / block]
+        }
     }
 
     /// The same numbers as a view whose dimensions lie in memory in reverse order.

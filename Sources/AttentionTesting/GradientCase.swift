@@ -1,5 +1,5 @@
 public import AttentionCore
-public import TensorCore
+import TensorCore
 
 /// One attention problem with a loss: `Σ w · output + Σ u · logSumExp`, the weights made from a seed.
 public struct GradientCase: Sendable {
@@ -101,17 +101,6 @@ extension AttentionProblem {
 }
 
 extension AttentionGradients {
-    /// Every gradient under the name of its operand, in a fixed order.
-    public var named: [(name: String, tensor: Tensor)] {
-        var result = [("query", query), ("key", key), ("value", value)]
-        if let bias { result.append(("bias", bias)) }
-        if let sinks { result.append(("sinks", sinks)) }
-        for (name, tensor) in parameters.sorted(by: { $0.key < $1.key }) {
-            result.append(("parameter \(name)", tensor))
-        }
-        return result.map { (name: $0.0, tensor: $0.1) }
-    }
-
     /// What is wrong before any number is looked at.
     ///
     /// Each gradient has the shape of its operand, and those of query, key, value and bias its element type.

@@ -64,6 +64,23 @@ public struct BenchCase: Sendable, Hashable {
         }
     }
 
+    /// The case with fewer queries and keys, so that a reference of it has at most so many scores; itself when it has.
+    ///
+    /// Cases from files stay as they are, and so do single queries.
+    func shortened(toScores budget: Int) -> BenchCase {
+        guard case .random(let seed) = source, problem.queryLengths == nil, problem.keyLengths == nil else {
+            return self
+        }
+        var shorter = problem
+        while shorter.batch * shorter.heads * shorter.queryLength * shorter.keyLength > budget,
+            shorter.keyLength >= 128
+        {
+            shorter.keyLength /= 2
+            shorter.queryLength = max(1, shorter.queryLength / 2)
+        }
+        return shorter == problem ? self : BenchCase(name: name, preset: preset, problem: shorter, seed: seed)
+    }
+
     /// Whether the time goes into reading keys and values rather than into arithmetic: few rows share each key read.
     public var isBandwidthBound: Bool { problem.queryLength * problem.group <= 8 }
 

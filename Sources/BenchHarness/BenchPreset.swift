@@ -9,7 +9,8 @@ public struct BenchPreset: Sendable, Hashable {
     public let summary: String
 
     /// Everything: the default sweep.
-    public static let `default` = BenchPreset(name: "default", summary: "all of the presets below, but quick")
+    public static let `default` = BenchPreset(
+        name: "default", summary: "minilm, lengths, causal, gqa, decode and window")
     /// A few seconds, to see that all works.
     public static let quick = BenchPreset(name: "quick", summary: "one short case of each kind")
     /// Full attention by length.
@@ -27,12 +28,20 @@ public struct BenchPreset: Sendable, Hashable {
     /// A sliding window.
     public static let window = BenchPreset(
         name: "window", summary: "a window of 256 keys, lengths 2048 to 8192, head dim 64, 8 heads")
+    /// Lengths at which cost that grows with the length alone pays.
+    public static let long = BenchPreset(
+        name: "long", summary: "full attention, lengths 4096 to 16384, head dim 64, 2 heads: for linear operators")
+    /// Images as sequences, for operators that see a grid.
+    public static let grid = BenchPreset(
+        name: "grid", summary: "full attention over grids of 16x16, 32x32 and 64x64, head dim 32, 4 heads")
     /// Real numbers.
     public static let minilm = BenchPreset(
         name: "minilm", summary: "query, key and value of one all-MiniLM-L6-v2 layer on a paragraph")
 
     /// Every preset.
-    public static let all: [BenchPreset] = [.default, .quick, .minilm, .lengths, .causal, .gqa, .decode, .window]
+    public static let all: [BenchPreset] = [
+        .default, .quick, .minilm, .lengths, .causal, .gqa, .decode, .window, .long, .grid,
+    ]
 
     /// The preset of a name.
     /// - Throws: ``BenchError/unknownPreset(name:suggestions:known:)``.
@@ -95,6 +104,10 @@ public struct BenchPreset: Sendable, Hashable {
         case Self.window.name:
             return factory.grid(
                 lengths: [2048, 4096, 8192], headDims: [64], heads: 8, kvHeads: 8, mask: Self.sliding(256))
+        case Self.long.name:
+            return factory.grid(lengths: [4096, 8192, 16384], headDims: [64], heads: 2, kvHeads: 2)
+        case Self.grid.name:
+            return factory.grid(lengths: [256, 1024, 4096], headDims: [32], heads: 4, kvHeads: 4)
         case Self.minilm.name:
             return [try BenchCase(name: "minilm layer", preset: name, path: minilmPath)]
         default:

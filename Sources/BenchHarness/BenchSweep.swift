@@ -1,5 +1,6 @@
 public import AttentionCore
 public import Kernels
+import TensorCore
 
 /// Runs operators over cases: checks each against the reference, then times them in turn.
 public struct BenchSweep: Sendable {
@@ -11,6 +12,17 @@ public struct BenchSweep: Sendable {
         case finished(index: Int, count: Int, lines: [ResultLine])
     }
 
+    /// What is measured.
+    public enum Direction: String, Sendable, Hashable, CaseIterable {
+        /// The output.
+        case forward
+        /// The gradients, given the output.
+        case backward
+
+        /// Useful operations over those of the forward pass: it has two products of queries by keys, the gradients five.
+        var flopFactor: Double { self == .forward ? 1 : 2.5 }
+    }
+
     /// Operators, in the order of the table.
     public var operators: [ConfiguredOperator]
     /// Cases, in the order of the table.
@@ -19,9 +31,15 @@ public struct BenchSweep: Sendable {
     public var context: ComputeContext
     /// Seconds the whole sweep aims to take, checks included.
     public var seconds: Double
+    /// What is measured.
+    public var direction: Direction
 
     /// A sweep.
-    public init(operators: [ConfiguredOperator], cases: [BenchCase], context: ComputeContext, seconds: Double) {
+    public init(
+        operators: [ConfiguredOperator], cases: [BenchCase], context: ComputeContext, seconds: Double,
+        direction: Direction = .forward
+    ) {
+        self.direction = direction
         self.operators = operators
         self.cases = cases
         self.context = context
@@ -50,67 +68,123 @@ public struct BenchSweep: Sendable {
         var lines = operators.map { configured in
             var line = ResultLine(
                 operator: configured.id, case: benchCase, isa: context.isa, threads: context.threads)
-            line.reasons = configured.unsupportedReasons(for: benchCase.problem)
+            line.reasons = reasons(configured, benchCase.problem)
+            if direction == .backward { line.case += " backward" }
             return line
         }
         let able = operators.indices.filter { lines[$0].reasons.isEmpty }
         guard !able.isEmpty else { return lines }
-        let inputs = try benchCase.inputs()
+        let plain = try benchCase.inputs()
         do throws(AttentionError) {
-            let estimates = try check(benchCase, inputs, able, &lines)
+            var calls: [SweepCall] = []
+            for index in able {
+                calls.append(
+                    try SweepCall(operators[index], plain, benchCase.problem, direction: direction, context: context))
+            }
+            let estimates = try check(benchCase, plain, able, calls, &lines)
             let elapsed = AlternatingTimer.now() - start
-            try time(benchCase, inputs, able, estimates, budget: max(0.1, budget - elapsed), &lines)
+            try time(benchCase, able, calls, estimates, budget: max(0.1, budget - elapsed), &lines)
         } catch {
             throw .attention(error)
         }
         return lines
     }
 
+    private func reasons(_ configured: ConfiguredOperator, _ problem: AttentionProblem) -> [UnsupportedReason] {
+        let reasons = configured.unsupportedReasons(for: problem)
+        guard direction == .backward, reasons.isEmpty else { return reasons }
+        return configured.unsupportedGradientReasons(for: problem)
+    }
+
     /// Runs every able operator twice: cold for memory and check, warm for an estimate of its time.
     private func check(
-        _ benchCase: BenchCase, _ inputs: AttentionInputs, _ able: [Int], _ lines: inout [ResultLine]
+        _ benchCase: BenchCase, _ plain: AttentionInputs, _ able: [Int], _ calls: [SweepCall],
+        _ lines: inout [ResultLine]
     ) throws(AttentionError) -> [Double] {
         let problem = benchCase.problem
         var exact: ReferenceCheck?
         var estimates: [Double] = []
-        for index in able {
+        for (call, index) in zip(calls, able) {
             let configured = operators[index]
-            let (output, growth) = try ResidentMemory.growth { () throws(AttentionError) in
-                try configured.forward(inputs, options: problem.options, context: context)
-            }
-            lines[index].peakBytes = configured.plan(problem, context: context).peakBytes
-            lines[index].residentGrowthBytes = growth
-            if configured.capabilities.exactness == .exact {
-                // Exact operators share one reference.
-                if exact == nil { exact = try ReferenceCheck(inputs, problem: problem, effort: .sampled) }
-                lines[index].check = try exact?.verdict(on: output)
+            if direction == .forward {
+                let (output, growth) = try ResidentMemory.growth { () throws(AttentionError) in
+                    try configured.forward(call.inputs, options: problem.options, context: context)
+                }
+                lines[index].peakBytes = configured.plan(problem, context: context).peakBytes
+                lines[index].residentGrowthBytes = growth
+                if configured.isPlain(for: problem) {
+                    // Plain softmax attention has one reference for all.
+                    if exact == nil { exact = try ReferenceCheck(plain, problem: problem, effort: .sampled) }
+                    lines[index].check = try exact?.verdict(on: output)
+                } else {
+                    lines[index].check = try ownCheck(configured, benchCase)
+                }
             } else {
-                let reference = try ReferenceCheck(
-                    inputs, problem: problem, effort: .everything, reference: configured)
-                lines[index].check = try reference.verdict(on: output)
+                let (_, growth) = try ResidentMemory.growth { () throws(AttentionError) in try call.run() }
+                lines[index].residentGrowthBytes = growth
+                lines[index].check = try gradientCheck(configured, benchCase)
             }
             let begin = AlternatingTimer.now()
-            _ = try configured.forward(inputs, options: problem.options, context: context)
+            try call.run()
             estimates.append(AlternatingTimer.now() - begin)
         }
         return estimates
     }
 
+    /// Scores of a problem whose own references, in Double and in Float, take about a second.
+    private static let ownScores = 8 << 20
+
+    /// A case that is short enough for an operator's own references, which know no sampling; the case itself when the
+    /// operator does not take the short one.
+    private func short(_ configured: ConfiguredOperator, _ benchCase: BenchCase, scores: Int) -> BenchCase {
+        let shorter = benchCase.shortened(toScores: scores)
+        return reasons(configured, shorter.problem).isEmpty ? shorter : benchCase
+    }
+
+    private func ownCheck(
+        _ configured: ConfiguredOperator, _ benchCase: BenchCase
+    ) throws(AttentionError) -> ReferenceCheck.Verdict {
+        let short = short(configured, benchCase, scores: Self.ownScores)
+        let call = try SweepCall(
+            configured, try short.operands(), short.problem, direction: .forward, context: context)
+        let check = try ReferenceCheck(
+            call.inputs, problem: short.problem, effort: .everything, reference: configured)
+        var verdict = try check.verdict(
+            on: configured.forward(call.inputs, options: short.problem.options, context: context))
+        if short != benchCase { verdict.coverage = "everything, at \(short.problem.keyLength) keys" }
+        return verdict
+    }
+
+    private func gradientCheck(
+        _ configured: ConfiguredOperator, _ benchCase: BenchCase
+    ) throws(AttentionError) -> ReferenceCheck.Verdict? {
+        let short = short(configured, benchCase, scores: Self.ownScores / 4)
+        let call = try SweepCall(
+            configured, try short.operands(), short.problem, direction: .backward, context: context)
+        let check = try GradientCheck(
+            configured, call.inputs, gradient: call.gradient, options: short.problem.options)
+        guard let worst = check.verdicts(on: try call.gradients()).max(by: { $0.part < $1.part }) else { return nil }
+        let length = short == benchCase ? "" : ", at \(short.problem.keyLength) keys"
+        return ReferenceCheck.Verdict(
+            maxError: worst.maxError, floatError: worst.floatError, tolerance: worst.tolerance,
+            coverage: "every gradient\(length); worst by \(worst.operand)")
+    }
+
     private func time(
-        _ benchCase: BenchCase, _ inputs: AttentionInputs, _ able: [Int], _ estimates: [Double], budget: Double,
+        _ benchCase: BenchCase, _ able: [Int], _ calls: [SweepCall], _ estimates: [Double], budget: Double,
         _ lines: inout [ResultLine]
     ) throws(AttentionError) {
         let problem = benchCase.problem
-        let readsMemory = benchCase.isBandwidthBound
+        let readsMemory = benchCase.isBandwidthBound && direction == .forward
         var peaks = PeakSamples(context: context, readsMemory: readsMemory)
         peaks.take()
         let timer = AlternatingTimer(budgetSeconds: budget)
         let samples = try timer.measure(estimates: estimates, afterRound: { peaks.takeWhenDue(every: budget / 4) }) {
             (subject) throws(AttentionError) in
-            _ = try operators[able[subject]].forward(inputs, options: problem.options, context: context)
+            try calls[subject].run()
         }
         peaks.take()
-        let flops = problem.usefulFlops
+        let flops = problem.usefulFlops * direction.flopFactor
         for (subject, index) in able.enumerated() {
             guard
                 let timing = Measurement(

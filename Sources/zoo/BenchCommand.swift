@@ -21,6 +21,7 @@ struct BenchCommand: ParsableCommand {
               zoo bench
               zoo bench --preset quick --json -
               zoo bench --preset causal --operators flash,full --lengths 1024,8192
+              zoo bench --preset causal --backward
               zoo bench --preset lengths --html report.html --threads 1 --isa avx2
             """)
 
@@ -58,6 +59,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Element type of synthetic cases: F32, F16, BF16, F64.")
     var dtype: ElementArgument?
 
+    @Flag(help: "Time and check the gradients, given the output; useful operations are 2.5 times those of the output.")
+    var backward = false
+
     @Option(help: "Seconds the sweep aims to take; by default six for each case.")
     var seconds: Double?
 
@@ -93,7 +97,8 @@ struct BenchCommand: ParsableCommand {
         }
         let progress = Progress(total: cases.count)
         let sweep = BenchSweep(
-            operators: chosen, cases: cases, context: context, seconds: seconds ?? 6 * Double(cases.count))
+            operators: chosen, cases: cases, context: context, seconds: seconds ?? 6 * Double(cases.count),
+            direction: backward ? .backward : .forward)
         let lines = try reporting {
             try sweep.run { event in
                 switch event {

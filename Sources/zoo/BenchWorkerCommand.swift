@@ -35,6 +35,7 @@ struct BenchWorkerCommand: ParsableCommand {
             let options = resolved.options()
             let problem = try AttentionProblem(read.inputs, options: options)
             let chosen = try resolved.choose(for: problem, context: context)
+            let inputs = try read.completed(for: chosen, options: options).inputs
             while let line = readLine() {
                 let words = line.split(separator: " ")
                 switch (words.first, words.dropFirst().first.flatMap { Int($0) }) {
@@ -42,7 +43,7 @@ struct BenchWorkerCommand: ParsableCommand {
                     var seconds: [Double] = []
                     for _ in 0..<count {
                         let begin = AlternatingTimer.now()
-                        _ = try chosen.forward(read.inputs, options: options, context: context)
+                        _ = try chosen.forward(inputs, options: options, context: context)
                         seconds.append(AlternatingTimer.now() - begin)
                     }
                     Terminal.out(JSONLines.line(["seconds": seconds]))

@@ -35,15 +35,47 @@ struct DescribeCommand: ParsableCommand {
             ("memory", "\(facts.workingMemory) beyond the output"), ("arithmetic", facts.arithmetic),
             ("types", facts.dtypes.joined(separator: ", ")),
             ("head dims", "\(facts.headDims[0]) to \(facts.headDims[1])"),
-            ("gradients", facts.gradients ? "yes" : "no"), ("can run", facts.features.joined(separator: ", ")),
+            ("gradients", facts.gradientsOf), ("can run", facts.features.joined(separator: ", ")),
         ]
         for (name, value) in rows { text += field(name, value, limit: limit) }
-        text +=
-            "\nThe formula: S = scale · Q Kᵀ, softcapped, plus bias, minus slope · distance; hidden pairs -infinity;\n"
-        text += "L = log(exp(sink) + Σ exp S); O = exp(S - L) V.\n"
+        text += guide(facts.guide, limit: limit)
+        if !facts.parameters.isEmpty {
+            text += "\nTensors of its own (\(facts.parametersFor))\n" + parameters(facts.parameters, limit: limit)
+        }
+        if !facts.refusals.isEmpty {
+            text += "\nRefused\n"
+            let plain = facts.refusals.filter(\.value.isEmpty).keys.sorted().joined(separator: ", ")
+            if !plain.isEmpty { text += TextWidth.wrap(plain, to: limit - 2).map { "  \($0)\n" }.joined() }
+            for (feature, why) in facts.refusals.sorted(by: { $0.key < $1.key }) where !why.isEmpty {
+                text += TextWidth.wrap("\(feature): \(why)", to: limit - 4).enumerated()
+                    .map { ($0 == 0 ? "  " : "    ") + $1 + "\n" }.joined()
+            }
+        }
         text += "\nOptions of \(facts.id)\n" + options(facts.options, limit: limit)
         text += "\nOptions of every operator\n" + options(OperatorDocument.commonOptions, limit: limit)
         return text
+    }
+
+    private static func guide(_ guide: OperatorGuide, limit: Int) -> String {
+        var text = ""
+        if !guide.maths.isEmpty {
+            text +=
+                "\nMathematics\n"
+                + guide.maths.split(separator: "\n", omittingEmptySubsequences: false)
+                .map { "  \($0)\n" }.joined()
+        }
+        for (title, content) in [("When to choose it", guide.choose), ("Limits", guide.limits)] where !content.isEmpty {
+            text += "\n\(title)\n" + TextWidth.wrap(content, to: limit - 2).map { "  \($0)\n" }.joined()
+        }
+        return text
+    }
+
+    private static func parameters(_ parameters: [OperatorFacts.Parameter], limit: Int) -> String {
+        var table = TextTable([.init("  tensor"), .init("shape"), .init("begins as"), .init("meaning")])
+        for parameter in parameters {
+            table.add(["  \(parameter.name)", "\(parameter.shape)", parameter.initial, parameter.summary])
+        }
+        return table.render(width: limit)
     }
 
     private static func field(_ name: String, _ value: String, limit: Int) -> String {

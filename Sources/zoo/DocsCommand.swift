@@ -6,7 +6,7 @@ import BenchHarness
 /// `zoo docs`: the operators' pages.
 struct DocsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "docs", abstract: "Write a Markdown page for each operator.",
+        commandName: "docs", abstract: "Write a Markdown page for each operator, and one that compares them.",
         discussion: """
             EXAMPLES
               zoo docs
@@ -28,6 +28,8 @@ struct DocsCommand: ParsableCommand {
                 try JSONLines.write(OperatorDocument.render(entry.id, in: registry), to: path)
                 paths.append(path)
             }
+            try JSONLines.write(OperatorMatrix.render(registry), to: "\(directory)/README.md")
+            paths.append("\(directory)/README.md")
         }
         Terminal.out(format.json ? Output.json(paths) : paths.map { "wrote \($0)\n" }.joined())
     }

@@ -19,7 +19,11 @@ struct EmbedCommand: ParsableCommand {
             EXAMPLES
               zoo embed --model Models/all-MiniLM-L6-v2 "a cat sleeps" "a feline rests"
               zoo embed --model DIR --attention '{"name": "local", "window": [511, 511]}' "text"
+              zoo embed --model DIR --attention '{"name": "linformer"}' "text"
               zoo embed --model DIR --file lines.txt --output vectors.safetensors --json
+
+            An operator that owns tensors takes them from model.safetensors, under layers.N.attention.NAME in this
+            program's numbering; those that are not there begin by the operator's rule, and the report says which.
             """)
 
     @Option(help: ArgumentHelp("A directory with config.json, model.safetensors and the tokenizer.", valueName: "dir"))
@@ -65,7 +69,8 @@ struct EmbedCommand: ParsableCommand {
             let counts = try texts.map { try encoder.tokens($0).count }
             return EmbedReport(
                 model: model, attention: specification?.name ?? AttentionSpecification.automatic,
-                width: encoder.width, seconds: seconds, texts: texts, tokens: counts, vectors: vectors)
+                width: encoder.width, seconds: seconds, texts: texts, tokens: counts, vectors: vectors,
+                initialised: encoder.network.initialised)
         }
         if let output { try write(report, to: output) }
         if format.json {
@@ -141,11 +146,18 @@ struct EmbedReport: Encodable {
     let texts: [String]
     let tokens: [Int]
     let vectors: [[Float]]
+    /// Tensors of attention operators that the model does not hold.
+    let initialised: [String]
 
     /// The start of each vector and its length; for a few texts, how near they are to each other.
     func text(width limit: Int?) -> String {
         var result = "\(model), attention \(attention): \(texts.count) \(texts.count == 1 ? "text" : "texts") of "
-        result += "\(tokens.reduce(0, +)) tokens, \(width) features, \(Quantity.seconds(seconds))\n\n"
+        result += "\(tokens.reduce(0, +)) tokens, \(width) features, \(Quantity.seconds(seconds))\n"
+        if let first = initialised.first {
+            let others = initialised.count == 1 ? "" : " and \(initialised.count - 1) more"
+            result += "not in the model, so begun by the operator's rule, for each length anew: \(first)\(others)\n"
+        }
+        result += "\n"
         var table = TextTable([
             .init("#", .right), .init("text"), .init("tokens", .right), .init("norm", .right, dropOrder: 1),
             .init("starts with", dropOrder: 2),

@@ -14,6 +14,13 @@ struct OperatorFacts: Encodable {
     let priority: Int
     let exactness: String
     let gradients: Bool
+    /// What gradients there are, or why there are none.
+    let gradientsOf: String
+    let guide: OperatorGuide
+    let parameters: [Parameter]
+    /// The problem whose parameters those are.
+    let parametersFor: String
+    let refusals: [String: String]
     let workingMemory: String
     let arithmetic: String
     let dtypes: [String]
@@ -21,9 +28,29 @@ struct OperatorFacts: Encodable {
     let features: [String]
     let options: [OptionDescription]
 
+    /// A tensor that the operator owns.
+    struct Parameter: Encodable {
+        let name: String
+        let shape: [Int]
+        let initial: String
+        let summary: String
+    }
+
     init(_ name: String, in registry: OperatorRegistry) throws(AttentionError) {
-        let entry = try registry.entry(named: name)
-        let capabilities = try registry.capabilities(of: name)
+        let sheet = try OperatorSheet(name, in: registry)
+        let entry = sheet.entry
+        let capabilities = sheet.capabilities
+        gradientsOf = sheet.gradients
+        guide = sheet.guide
+        parameters = sheet.parameters.map {
+            Parameter(
+                name: $0.name, shape: $0.shape.dimensions, initial: $0.initial.description, summary: $0.summary)
+        }
+        parametersFor = sheet.sample
+        refusals = Dictionary(
+            uniqueKeysWithValues: sheet.features.compactMap { support in
+                support.refusal.map { (support.feature.rawValue, $0) }
+            })
         id = entry.id
         aliases = entry.aliases
         family = entry.family
@@ -39,6 +66,6 @@ struct OperatorFacts: Encodable {
         dtypes = capabilities.dtypes.map(\.rawValue)
         headDims = [capabilities.headDims.lowerBound, capabilities.headDims.upperBound]
         features = capabilities.features.map(\.rawValue).sorted()
-        options = try registry.options(of: name)
+        options = sheet.options
     }
 }

@@ -9,22 +9,29 @@ import TensorCore
 /// `zoo run`: one operator on tensors from a file.
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Run an operator on tensors from a safetensors file.",
+        commandName: "run", abstract: "Run an operator, and its gradients, on tensors from a safetensors file.",
         discussion: """
             INPUT TENSORS
               query [B, Lq, H, D]   key [B, Lk, Hkv, D]   value [B, Lk, Hkv, Dv]
               bias, mask            broadcastable to [B, H, Lq, Lk]; mask is BOOL or U8
               query_lengths, key_lengths      [B], I32 or I64; rows beyond are padding
               sinks, alibi_slopes             [H]
+              parameter.NAME        a tensor that the operator owns, as 'zoo describe' lists them;
+                                    those that are missing begin from the seed, and the report says so
+              output_gradient       [B, Lq, H, Dv], for --backward: the derivative of a loss by the output
+              log_sum_exp_gradient  [B, H, Lq], for --backward: by the log-sum-exp; optional
 
             OUTPUT TENSORS (whole or not at all)
               output [B, Lq, H, Dv] in the query's type   log_sum_exp [B, H, Lq] F32
+              with --backward: query_gradient, key_gradient, value_gradient, and as they apply bias_gradient,
+              sinks_gradient, parameter.NAME_gradient: the shape of each operand
 
             EXAMPLES
               zoo run flash --input in.safetensors --output out.safetensors
               zoo run local --input in.safetensors --output out.safetensors \\
                   --config '{"window": [255, 0]}'
               zoo run auto --input in.safetensors --config options.yaml --verify --json
+              zoo run flash --backward --input in.safetensors --output gradients.safetensors --verify
             """)
 
     @Argument(help: "An operator's name or alias, or 'auto'.")
@@ -39,10 +46,14 @@ struct RunCommand: ParsableCommand {
     @Option(help: "Options: JSON text, or the path of a JSON or YAML file.")
     var config: String?
 
-    @Flag(help: "Compare with the Double and the Float reference; status 1 and no output when the error is too large.")
+    @Flag(
+        help: """
+            Compare with the operator's reference in Double and in Float, gradients too; status 1 and no output when an \
+            error is too large.
+            """)
     var verify = false
 
-    @Flag(help: "Compute gradients too. No operator has them yet.")
+    @Flag(help: "Compute gradients too: the input needs 'output_gradient'.")
     var backward = false
 
     @OptionGroup var plugins: PluginOptions
@@ -56,16 +67,6 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
-        if backward {
-            var failure = CommandFailure(
-                .unsupported, "--backward: '\(`operator`)' has no gradients, and no other operator has them yet",
-                advice: "run it without --backward")
-            failure.operatorName = `operator`
-            failure.reasons = [
-                .init(.configuration, "gradients do not exist yet", remedy: "run it without --backward")
-            ]
-            throw failure
-        }
         let specification = try specification()
         let context = try machine.context()
         let registry = try plugins.makeRegistry()
@@ -82,22 +83,43 @@ struct RunCommand: ParsableCommand {
         let options = resolved.options()
         let problem = try AttentionProblem(read.inputs, options: options)
         let chosen = try resolved.choose(for: problem, context: context)
+        let gradient = backward ? try read.requiredGradient() : nil
+        if backward {
+            let reasons = chosen.unsupportedGradientReasons(for: problem)
+            guard reasons.isEmpty else {
+                throw AttentionError.unsupported(name: chosen.id, problem: problem.description, reasons: reasons)
+            }
+        }
+        let (inputs, initialised) = try read.completed(for: chosen, options: options)
         let begin = AlternatingTimer.now()
-        let result = try chosen.forward(read.inputs, options: options, context: context)
-        let seconds = AlternatingTimer.now() - begin
-        var verdict: ReferenceCheck.Verdict?
+        let result = try chosen.forward(inputs, options: options, context: context)
+        var report = RunReport(
+            operator: chosen.id, problem: problem.description, isa: context.isa, threads: context.threads,
+            seconds: AlternatingTimer.now() - begin, peakBytes: chosen.plan(problem, context: context).peakBytes,
+            output: output, outputShape: result.output.shape.dimensions, ignored: read.ignored,
+            initialised: initialised)
+        var gradients: AttentionGradients?
+        if let gradient {
+            let begin = AlternatingTimer.now()
+            gradients = try chosen.backward(
+                inputs, output: result, gradient: gradient, options: options, context: context)
+            report.backwardSeconds = AlternatingTimer.now() - begin
+        }
         if verify {
-            let reference = chosen.capabilities.exactness == .exact ? nil : chosen
-            let check = try ReferenceCheck(read.inputs, problem: problem, effort: .everything, reference: reference)
+            let reference = chosen.isPlain(for: problem) ? nil : chosen
+            let check = try ReferenceCheck(inputs, problem: problem, effort: .everything, reference: reference)
             let found = try check.verdict(on: result)
             guard found.passed else { throw Self.failure(chosen.id, found) }
-            verdict = found
+            report.verify = found
+            if let gradient, let gradients {
+                let verdicts = try GradientCheck(chosen, inputs, gradient: gradient, options: options)
+                    .verdicts(on: gradients)
+                if let wrong = verdicts.first(where: { !$0.passed }) { throw Self.failure(chosen.id, wrong) }
+                report.verifyGradients = verdicts
+            }
         }
-        if let output { try write(result, to: output, by: chosen.id, context) }
-        return RunReport(
-            operator: chosen.id, problem: problem.description, isa: context.isa, threads: context.threads,
-            seconds: seconds, peakBytes: chosen.plan(problem, context: context).peakBytes, output: output,
-            outputShape: result.output.shape.dimensions, ignored: read.ignored, verify: verdict)
+        if let output { try write(result, gradients, to: output, by: chosen.id, context) }
+        return report
     }
 
     /// The operator and its options; a `name` in the configuration must not contradict the argument.
@@ -114,22 +136,49 @@ struct RunCommand: ParsableCommand {
         return specification
     }
 
-    private func write(_ result: AttentionOutput, to path: String, by name: String, _ context: ComputeContext) throws {
+    private func write(
+        _ result: AttentionOutput, _ gradients: AttentionGradients?, to path: String, by name: String,
+        _ context: ComputeContext
+    ) throws {
         var tensors: [(name: String, tensor: Tensor)] = [("output", result.output)]
         if let logSumExp = result.logSumExp { tensors.append(("log_sum_exp", logSumExp)) }
+        if let gradients {
+            tensors += [
+                ("query_gradient", gradients.query), ("key_gradient", gradients.key),
+                ("value_gradient", gradients.value),
+            ]
+            if let bias = gradients.bias { tensors.append(("bias_gradient", bias)) }
+            if let sinks = gradients.sinks { tensors.append(("sinks_gradient", sinks)) }
+            for (parameter, tensor) in gradients.parameters.sorted(by: { $0.key < $1.key }) {
+                tensors.append(("\(RunInputs.parameterPrefix)\(parameter)_gradient", tensor))
+            }
+        }
         try OutputFile.write(tensors, metadata: ["operator": name, "isa": context.isa], to: path)
     }
 
     private static func failure(_ name: String, _ verdict: ReferenceCheck.Verdict) -> CommandFailure {
-        var failure = CommandFailure(
-            .failed,
-            "'\(name)' is wrong: its largest error is \(Quantity.error(verdict.maxError)) against the Double reference, "
+        wrong(
+            name,
+            "its largest error is \(Quantity.error(verdict.maxError)) against the Double reference, "
                 + "\(Quantity.error(verdict.tolerance)) is allowed (the Float reference errs by "
                 + "\(Quantity.error(verdict.floatError)))"
                 + (verdict.logSumExpError.map {
                     "; log_sum_exp errs by \(Quantity.error($0)), "
                         + "\(Quantity.error(verdict.logSumExpTolerance ?? 0)) is allowed"
-                } ?? ""),
+                } ?? ""))
+    }
+
+    private static func failure(_ name: String, _ verdict: GradientCheck.Verdict) -> CommandFailure {
+        wrong(
+            name,
+            "its gradient by \(verdict.operand) errs by \(Quantity.error(verdict.maxError)) against the Double "
+                + "reference, \(Quantity.error(verdict.tolerance)) is allowed (the Float reference errs by "
+                + "\(Quantity.error(verdict.floatError)))")
+    }
+
+    private static func wrong(_ name: String, _ detail: String) -> CommandFailure {
+        var failure = CommandFailure(
+            .failed, "'\(name)' is wrong: \(detail)",
             advice: "nothing was written; this is a fault of the operator: please report the input")
         failure.operatorName = name
         return failure
@@ -143,11 +192,14 @@ struct RunReport: Encodable {
     let isa: String
     let threads: Int
     let seconds: Double
+    var backwardSeconds: Double?
     let peakBytes: Int
     let output: String?
     let outputShape: [Int]
     let ignored: [String]
-    let verify: ReferenceCheck.Verdict?
+    let initialised: [String]
+    var verify: ReferenceCheck.Verdict?
+    var verifyGradients: [GradientCheck.Verdict]?
 
     /// A few lines for people.
     var text: String {
@@ -156,6 +208,7 @@ struct RunReport: Encodable {
             "problem   \(problem)",
             "time      \(Quantity.seconds(seconds)), the first call; memory \(Quantity.bytes(peakBytes))",
         ]
+        if let backwardSeconds { lines.append("backward  \(Quantity.seconds(backwardSeconds)), the first call") }
         if let verify {
             lines.append(
                 "output    error \(Quantity.error(verify.maxError)) against the Double reference; the Float reference errs "
@@ -165,6 +218,14 @@ struct RunReport: Encodable {
                     "lse       error \(Quantity.error(error)), \(Quantity.error(verify.logSumExpTolerance ?? 0)) is allowed"
                 )
             }
+        }
+        for verdict in verifyGradients ?? [] {
+            lines.append(
+                "gradient  by \(verdict.operand): error \(Quantity.error(verdict.maxError)), "
+                    + "\(Quantity.error(verdict.tolerance)) is allowed")
+        }
+        if !initialised.isEmpty {
+            lines.append("new       \(initialised.joined(separator: ", ")): not in the input, begun from the seed")
         }
         if !ignored.isEmpty { lines.append("ignored   \(ignored.joined(separator: ", "))") }
         if let output { lines.append("wrote     \(output)") }

@@ -17,6 +17,7 @@ struct Zoo: ParsableCommand {
               zoo probe flash --causal
               zoo bench --preset quick
               zoo embed --model Models/all-MiniLM-L6-v2 "a sentence" "another"
+              zoo advise --model Models/all-MiniLM-L6-v2
               zoo --plugin ./libmine.so bench --operators mine,flash
 
             EXIT STATUS
@@ -31,7 +32,8 @@ struct Zoo: ParsableCommand {
         version: "zoo 0.1.0",
         subcommands: [
             ListCommand.self, DescribeCommand.self, ExplainCommand.self, RunCommand.self, BenchCommand.self,
-            ProbeCommand.self, EmbedCommand.self, ReportCommand.self, DocsCommand.self, BenchWorkerCommand.self,
+            ProbeCommand.self, EmbedCommand.self, AdviseCommand.self, ReportCommand.self, DocsCommand.self,
+            BenchWorkerCommand.self,
         ])
 
     static func main() {

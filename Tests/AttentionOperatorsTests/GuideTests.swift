@@ -25,6 +25,12 @@ import Testing
         #expect(Self.blocks("swift").contains(file))
     }
 
+    @Test(arguments: OperatorRegistry.builtIn.entries.map(\.id))
+    func everyOperatorHasAGuide(id: String) throws {
+        let guide = try OperatorRegistry.builtIn[id].guide
+        #expect(guide.maths.count > 20 && guide.choose.count > 40 && guide.limits.count > 40)
+    }
+
     @Test func theExampleConforms() throws {
         let text = try #require(Self.blocks("json").first)
         let entry = try JSONDecoder().decode(CatalogueEntry.self, from: Data(text.utf8))

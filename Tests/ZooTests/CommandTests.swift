@@ -1,3 +1,5 @@
+import AttentionCore
+import AttentionOperators
 import Foundation
 import Testing
 
@@ -92,6 +94,8 @@ import Testing
         let page = try ZooProcess.run(["describe", "flash"], environment: ["COLUMNS": "60"])
         #expect(page.out.hasPrefix("FlashAttention-2\n================\n"))
         #expect(page.out.contains("keyTile"))
+        for heading in ["Mathematics", "When to choose it", "Limits"] { #expect(page.out.contains("\n\(heading)\n")) }
+        #expect(page.out.split(separator: "\n").first { $0.hasPrefix("gradients") }?.contains("by query, key") == true)
     }
 
     @Test func narrowTerminalsGetNarrowTables() throws {
@@ -124,6 +128,11 @@ import Testing
         #expect(outcome.status == 0)
         let page = try String(contentsOfFile: folder.path("pages/local.md"), encoding: .utf8)
         #expect(page.hasPrefix("# Local attention\n"))
-        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("pages")).count >= 5)
+        #expect(page.contains("## Mathematics\n\n```text\n") && page.contains("\n## Limits\n"))
+        let matrix = try String(contentsOfFile: folder.path("pages/README.md"), encoding: .utf8)
+        for entry in OperatorRegistry.builtIn.entries {
+            #expect(matrix.components(separatedBy: "\n| [`\(entry.id)`](\(entry.id).md) |").count == 3, "\(entry.id)")
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("pages")).count >= 6)
     }
 }

@@ -24,6 +24,16 @@ import Testing
         #expect(cases.contains { $0.problem.options.mask == .window(left: 255, right: 0) })
     }
 
+    @Test func linearAndGridOperatorsHavePresets() throws {
+        let long = try BenchPreset.long.cases(minilmPath: Self.minilm)
+        #expect(long.map(\.problem.queryLength) == [4096, 8192, 16384])
+        let grid = try BenchPreset.grid.cases(minilmPath: Self.minilm)
+        for benchCase in grid {
+            let side = Int(Double(benchCase.problem.queryLength).squareRoot())
+            #expect(side * side == benchCase.problem.queryLength && benchCase.problem.options.mask == .full)
+        }
+    }
+
     @Test func overridesReplaceThePreset() throws {
         var overrides = BenchPreset.Overrides()
         overrides.lengths = [10, 20]

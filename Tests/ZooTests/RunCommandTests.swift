@@ -97,9 +97,6 @@ import Testing
         let reasons = try #require(json.failure["reasons"] as? [[String: Any]])
         #expect(reasons.map { $0["aspect"] as? String } == ["window", "window"])
         #expect(json.out == "")
-        let backward = try run(folder, ["flash", "--output", out, "--backward", "--json"])
-        #expect(backward.status == 69)
-        #expect((backward.failure["reasons"] as? [Any])?.count == 1)
         #expect(!FileManager.default.fileExists(atPath: out))
     }
 

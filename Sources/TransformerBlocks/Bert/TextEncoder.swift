@@ -12,6 +12,8 @@ public struct TextEncoder: Sendable {
     public let network: Network
     /// Tokens of a text beyond this are cut off.
     public let maximumLength: Int
+    /// Places of the model: no sequence can be longer.
+    public let positions: Int
     /// Features of a vector.
     public let width: Int
 
@@ -46,6 +48,7 @@ public struct TextEncoder: Sendable {
         let files = try SentenceTransformerFiles(
             directory: directory, width: configuration.width, lowercases: tokenizer.normalizer?.lowercase ?? false)
         maximumLength = min(files.maximumLength ?? configuration.maximumLength, configuration.maximumLength)
+        positions = configuration.maximumLength
         var model = configuration.model(attention: attention ?? AttentionSpecification())
         model.layers += files.layers
         network = try Network(

@@ -3,6 +3,11 @@ public import AttentionCore
 /// Attention of a sequence to itself: projections to queries, keys and values, an operator, a projection back.
 ///
 /// The operator is a specification, found in a registry when the model is checked, or a configured operator as it is.
+///
+/// An operator that owns tensors takes them from the weights under `<layer>.attention.<parameter>`, for example
+/// `layers.4.0.attention.key-projection`, with the extents that the longest sequence of the model needs: shorter sequences
+/// use their beginnings. Those that the weights do not hold begin by the operator's rule, for each length anew;
+/// ``Network/initialised`` names them.
 public struct SelfAttention: Block {
     /// Query heads.
     public var heads: Int

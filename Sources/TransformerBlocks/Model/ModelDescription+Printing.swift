@@ -1,20 +1,28 @@
+public import AttentionCore
+
 extension ModelDescription: CustomStringConvertible {
     /// The stack: a line for each layer with its settings, the shape that comes out and its parameters.
     ///
     /// Equal stretches are printed once, under how often they occur.
-    public var description: String {
-        let inspector = ModelInspector(self, registry: nil, context: nil)
+    public var description: String { Self.description(ModelInspector(self, registry: nil, context: nil), width: width) }
+
+    /// The stack as ``description`` shows it, with the tensors that attention operators own counted.
+    public func description(in registry: OperatorRegistry) -> String {
+        Self.description(ModelInspector(self, registry: registry, context: nil), width: width)
+    }
+
+    private static func description(_ inspector: ModelInspector, width: Int) -> String {
         var lines: [Line] = []
-        Self.append(inspector.facts, depth: 0, to: &lines)
+        append(inspector.facts, depth: 0, to: &lines)
         let first = lines.map(\.name.count).max() ?? 0
         let second = lines.map(\.settings.count).max() ?? 0
         let third = lines.map(\.shape.count).max() ?? 0
         let fourth = lines.map(\.parameters.count).max() ?? 0
         let total = inspector.facts.map(\.parameterCount).saturatingSum
-        let heading = "Transformer of width \(width), \(Self.grouped(total)) parameters"
+        let heading = "Transformer of width \(width), \(grouped(total)) parameters"
         let rows = lines.map { line in
             let text = [
-                Self.padded(line.name, first), Self.padded(line.settings, second), Self.padded(line.shape, third),
+                padded(line.name, first), padded(line.settings, second), padded(line.shape, third),
                 String(repeating: " ", count: fourth - line.parameters.count) + line.parameters,
             ].joined(separator: "  ")
             return String(text.reversed().drop { $0 == " " }.reversed())

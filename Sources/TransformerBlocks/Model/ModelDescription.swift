@@ -39,6 +39,13 @@ public struct ModelDescription: Sendable, Hashable {
         ModelInspector(self, registry: nil, context: nil).parameters
     }
 
+    /// Every parameter, those that attention operators own among them, for the longest sequence that the model takes.
+    ///
+    /// Cost: O(layers), and one question to the operator for each self-attention.
+    public func parameters(in registry: OperatorRegistry) -> [ParameterDescription] {
+        ModelInspector(self, registry: registry, context: nil).parameters
+    }
+
     /// Elements of all parameters.
     public var parameterCount: Int { parameters.map(\.shape.count).saturatingSum }
 

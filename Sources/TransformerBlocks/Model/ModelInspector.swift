@@ -151,7 +151,10 @@ struct ModelInspector {
                 queryLength: length, heads: extents.heads, kvHeads: extents.kvHeads, headDim: extents.headDim,
                 options: resolved.options())
             try problem.validate()
-            _ = try resolved.choose(for: problem, context: try AttentionError.context(context))
+            let chosen = try resolved.choose(for: problem, context: try AttentionError.context(context))
+            for parameter in chosen.parameters(for: problem) {
+                self.parameter("attention.\(parameter.name)", parameter.shape.dimensions, .attention)
+            }
         } catch .unknownOperator(_, let suggestions, let known) {
             let hint =
                 suggestions.isEmpty

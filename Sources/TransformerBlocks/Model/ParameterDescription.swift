@@ -12,9 +12,13 @@ public struct ParameterDescription: Sendable, Hashable {
         case gain
         /// A summand for each feature.
         case bias
+        /// A tensor that the layer's attention operator owns; begins by the operator's rule when no weights hold it.
+        case attention
     }
 
     /// The name: the places of its layer and of those around it, then its own, for example `layers.4.0.query.weight`.
+    ///
+    /// What an attention operator owns follows `attention.`: `layers.4.0.attention.key-projection`.
     public let name: String
     /// The extents.
     public let shape: Shape

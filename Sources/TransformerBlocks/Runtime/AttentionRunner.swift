@@ -4,6 +4,7 @@ import TensorCore
 /// Self-attention with its weights: one product for queries, keys and values, the operator on views of it, one product back.
 struct AttentionRunner: RunnableLayer {
     let attention: ResolvedAttention
+    let parameters: OwnedParameters
     let heads: Int
     let kvHeads: Int
     let headDim: Int
@@ -18,14 +19,27 @@ struct AttentionRunner: RunnableLayer {
             try projected.reshaped([1, count, heads + 2 * kvHeads, headDim])
         }
         var outputs: [Tensor] = []
-        for span in run.batch.spans {
+        for (sequence, span) in run.batch.spans.enumerated() {
             let inputs = try inputs(joined, span)
             let result = try ModelError.attention(at: place) { () throws(AttentionError) in
-                try attention.forward(inputs, context: run.context)
+                try attend(inputs, sequence: sequence, run)
             }
             outputs.append(result.output)
         }
         return try output(packed(outputs, rows: count), run)
+    }
+
+    private func attend(
+        _ inputs: AttentionInputs, sequence: Int, _ run: ForwardRun
+    ) throws(AttentionError) -> AttentionOutput {
+        let options = attention.options()
+        let configured = try attention.choose(
+            for: AttentionProblem(inputs, options: options), context: run.context)
+        let inputs = try parameters.adding(to: inputs, for: configured, options: options)
+        run.observer?(
+            AttentionCall(
+                place: place, sequence: sequence, inputs: inputs, options: options, configured: configured))
+        return try configured.forward(inputs, options: options, context: run.context)
     }
 
     /// One sequence's operands, `[1, length, heads, headDim]`: views of the product, nothing is copied.
@@ -64,6 +78,7 @@ extension SelfAttention {
             attention: try ModelError.attention(at: builder.place) { () throws(AttentionError) in
                 try resolve(in: builder.registry)
             },
+            parameters: OwnedParameters(loaded: builder.owned("attention."), seed: builder.place.stableHash),
             heads: extents.heads, kvHeads: extents.kvHeads, headDim: extents.headDim,
             fused: Projection(
                 weight: try builder.packed(names.map { "\($0).weight" }),

@@ -11,6 +11,8 @@ public struct Network: Sendable {
     public let model: ModelDescription
     /// Threads and kernels.
     public let context: ComputeContext
+    /// Tensors of attention operators that the weights do not hold, so that they begin by the operators' rules.
+    public let initialised: [String]
     private let layers: [any RunnableLayer]
 
     /// Checks a model and takes its weights.
@@ -32,15 +34,17 @@ public struct Network: Sendable {
         // The token embedding is the first layer of every model that passes inspection.
         let builder = NetworkBuilder(
             tensors: tensors, registry: registry, context: context, tokenTable: "layers.0.weight")
+        initialised = inspector.parameters.map(\.name).filter { tensors[$0] == nil }
         self.model = model
         self.context = context
         layers = try builder.build(model.layers)
     }
 
     /// Runs the model: `[tokens, width]`, or `[sequences, width]` after pooling, or `[tokens, vocabulary]` after a head.
+    /// - Parameter observer: sees the operands of every attention call, layer by layer; costs nothing when absent.
     /// - Throws: ``ModelError``: token numbers or lengths beyond the tables, or attention that an operator cannot run.
-    public func forward(_ batch: RaggedBatch) throws(ModelError) -> Tensor {
-        let run = ForwardRun(batch: batch, context: context)
+    public func forward(_ batch: RaggedBatch, observer: AttentionObserver? = nil) throws(ModelError) -> Tensor {
+        let run = ForwardRun(batch: batch, context: context, observer: observer)
         var rows = Tensor(zeros: [batch.ids.count, 0])
         for layer in layers { rows = try layer.run(rows, run) }
         return rows
@@ -51,6 +55,7 @@ public struct Network: Sendable {
 struct ForwardRun {
     let batch: RaggedBatch
     let context: ComputeContext
+    let observer: AttentionObserver?
 }
 
 /// A layer with its weights.

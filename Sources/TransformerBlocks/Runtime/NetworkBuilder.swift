@@ -40,6 +40,16 @@ struct NetworkBuilder {
         return tensor
     }
 
+    /// The parameters of this layer whose names begin alike, by what follows, dense F32.
+    func owned(_ prefix: String) -> [String: Tensor] {
+        let start = "layers.\(path.map(String.init).joined(separator: ".")).\(prefix)"
+        var result: [String: Tensor] = [:]
+        for (name, tensor) in tensors where name.hasPrefix(start) {
+            result[String(name.dropFirst(start.count))] = tensor.converted(to: .float32)
+        }
+        return result
+    }
+
     /// A table or vector of this layer, dense F32.
     func dense(_ name: String) throws(ModelError) -> Tensor { try stored(name).converted(to: .float32) }
 

@@ -6,7 +6,7 @@ enum WeightLoader {
     /// Element types that products and tables can be made of.
     private static let dtypes: [DType] = [.float32, .float16, .bfloat16]
 
-    /// The tensors by parameter name.
+    /// The tensors by parameter name; without those of attention operators that the source does not hold.
     /// - Throws: ``ModelError/weights(origin:_:)`` with every tensor that is missing or has another shape or type.
     static func load(
         _ parameters: [ParameterDescription], from source: any WeightSource
@@ -19,6 +19,7 @@ enum WeightLoader {
             let name = source.name(of: parameter)
             let expected = "\(parameter.shape) " + dtypes.map(\.rawValue).joined(separator: ", ")
             guard let tensor = source.tensor(for: parameter) else {
+                if parameter.role == .attention { continue }
                 let near = NearestName.suggestions(for: name, among: Array(spare))
                 let hint = near.isEmpty ? "" : "; near to it: \(near.joined(separator: ", "))"
                 mismatches.append(WeightMismatch(tensor: name, expected: expected + hint, actual: "missing"))

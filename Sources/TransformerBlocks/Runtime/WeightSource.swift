@@ -82,8 +82,8 @@ public struct TensorWeights: WeightSource {
 
 /// Weights from a seed: a model without files can run, and runs the same everywhere.
 ///
-/// Tables and matrices are uniform with the standard deviation given, gains are 1, biases 0. Each tensor's numbers depend
-/// on the seed and its name alone.
+/// Tables and matrices are uniform with the standard deviation given, gains are 1, biases 0; what an attention operator
+/// owns begins by its own rule. Each tensor's numbers depend on the seed and its name alone.
 public struct SeededWeights: WeightSource {
     /// The seed.
     public let seed: UInt64
@@ -108,12 +108,11 @@ public struct SeededWeights: WeightSource {
     public func tensor(for parameter: ParameterDescription) -> Tensor? {
         switch parameter.role {
         case .bias: return Tensor(zeros: parameter.shape)
+        case .attention: return nil
         case .gain: return try? Tensor([Float](repeating: 1, count: parameter.shape.count), shape: parameter.shape)
         case .embedding, .matrix:
-            // FNV-1a: the name picks the stream.
-            let hash = parameter.name.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
-                ($0 ^ UInt64($1)) &* 0x100_0000_01b3
-            }
+            // The name picks the stream.
+            let hash = parameter.name.stableHash
             // A uniform number from -a to a has the deviation a / √3.
             return .random(uniform: parameter.shape, seed: seed ^ hash, amplitude: deviation * Float(3).squareRoot())
         }

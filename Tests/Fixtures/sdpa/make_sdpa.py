@@ -59,50 +59,81 @@ def visible(case: dict) -> torch.Tensor:
             ok = ok & (j <= place + right)
         result[b] = ok
     if case["mask"]:
-        m = uniform(case["mask"]["shape"], case["mask"]["seed"], 1.0) > case["mask"]["threshold"]
-        result = result & torch.from_numpy(m)
+        result = result & torch.from_numpy(dense_mask(case["mask"]))
+    return result
+
+
+def dense_mask(mask: dict) -> np.ndarray:
+    """True where the number exceeds the threshold; with a block, one number for each block of rows and columns."""
+    shape, block = mask["shape"], mask.get("block", 1)
+    grid = shape[:-2] + [-(-shape[-2] // block), -(-shape[-1] // block)]
+    kept = uniform(grid, mask["seed"], 1.0) > mask["threshold"]
+    return kept.repeat(block, axis=-2).repeat(block, axis=-1)[..., : shape[-2], : shape[-1]]
+
+
+def operands(case: dict, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The tensors of a call as they are stored, [batch, length, heads, dim] and so on, in the type to compute in."""
+    b, lq, lk = case["batch"], case["queryLength"], case["keyLength"]
+    h, hk, d, dv = case["heads"], case["kvHeads"], case["headDim"], case["valueDim"]
+    shapes = {"query": [b, lq, h, d], "key": [b, lk, hk, d], "value": [b, lk, hk, dv]}
+    result = {
+        name: operand(shape, case["seeds"][name], case["amplitude"], case["dtype"]).to(dtype)
+        for name, shape in shapes.items()
+    }
+    if case["bias"]:
+        bias = uniform(case["bias"]["shape"], case["bias"]["seed"], case["bias"]["amplitude"])
+        result["bias"] = torch.from_numpy(bias).to(dtype)
+    if case["sinks"]:
+        result["sinks"] = torch.tensor(case["sinks"], dtype=torch.float32).to(dtype)
     return result
 
 
 def attend(case: dict, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """Output [B, Lq, H, Dv] and log-sum-exp [B, H, Lq] by the definition."""
-    b, lq, lk = case["batch"], case["queryLength"], case["keyLength"]
-    h, hk, d, dv = case["heads"], case["kvHeads"], case["headDim"], case["valueDim"]
-    q = operand([b, lq, h, d], case["seeds"]["query"], case["amplitude"], case["dtype"]).to(dtype).transpose(1, 2)
-    k = operand([b, lk, hk, d], case["seeds"]["key"], case["amplitude"], case["dtype"]).to(dtype).transpose(1, 2)
-    v = operand([b, lk, hk, dv], case["seeds"]["value"], case["amplitude"], case["dtype"]).to(dtype).transpose(1, 2)
-    scale = np.float32(case["config"].get("scale", 1 / math.sqrt(d)))
+    return attend_to(case, operands(case, dtype))
+
+
+def attend_to(case: dict, tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same on given tensors, every step of which autograd can follow."""
+    dtype = tensors["query"].dtype
+    b, lq, lk, h = case["batch"], case["queryLength"], case["keyLength"], case["heads"]
+    q, k, v = (tensors[name].transpose(1, 2) for name in ("query", "key", "value"))
+    scale = np.float32(case["config"].get("scale", 1 / math.sqrt(case["headDim"])))
     ok = visible(case)
-    k = k.repeat_interleave(h // hk, dim=1)
-    v = v.repeat_interleave(h // hk, dim=1)
+    k = k.repeat_interleave(h // case["kvHeads"], dim=1)
+    v = v.repeat_interleave(h // case["kvHeads"], dim=1)
     scores = (q @ k.transpose(-1, -2)) * float(scale)
     softcap = case["config"].get("softcap")
     if softcap:
         scores = softcap * torch.tanh(scores / softcap)
     extra = torch.zeros_like(scores)
     if case["bias"]:
-        extra = extra + torch.from_numpy(uniform(case["bias"]["shape"], case["bias"]["seed"], case["bias"]["amplitude"]))
+        extra = extra + tensors["bias"]
     if case["alibiSlopes"]:
         slopes = torch.tensor(case["alibiSlopes"], dtype=torch.float32).to(dtype)[None, :, None, None]
         for n in range(b):
             qlen = case["queryLengths"][n] if case["queryLengths"] else lq
             klen = case["keyLengths"][n] if case["keyLengths"] else lk
             distance = (torch.arange(lq)[:, None] + klen - qlen - torch.arange(lk)[None, :]).abs()
-            extra[n] = extra[n] - (slopes * distance)[0]
+            extra = extra - torch.eye(b, dtype=dtype)[n][:, None, None, None] * slopes * distance
     scores = (scores + extra).masked_fill(~ok, -math.inf)
     columns = scores
     if case["sinks"]:
-        sinks = torch.tensor(case["sinks"], dtype=torch.float32).to(dtype)[None, :, None, None].expand(b, h, lq, 1)
-        columns = torch.cat([scores, sinks], dim=-1)
-    lse = torch.logsumexp(columns, dim=-1)
-    p = torch.exp(scores - lse[..., None]).nan_to_num(0.0).masked_fill(~ok, 0.0)
+        columns = torch.cat([scores, tensors["sinks"][None, :, None, None].expand(b, h, lq, 1)], dim=-1)
+    # A row without a key has no derivative, and -inf minus -inf none that autograd could find.
+    empty = (columns == -math.inf).all(dim=-1)
+    lse = torch.logsumexp(columns.masked_fill(empty[..., None], 0.0), dim=-1)
+    p = torch.exp(scores - lse[..., None]).masked_fill(~ok, 0.0)
     out = p @ v
+    lse = lse.masked_fill(empty, -math.inf)
     if not softcap and not case["sinks"]:
-        check_against_torch(case, q, k, v, ok, extra, float(scale), out)
+        with torch.no_grad():
+            check_against_torch(case, q, k, v, ok, extra, float(scale), out)
+    padding = torch.zeros(b, lq, dtype=torch.bool)
     for n in range(b):
-        qlen = case["queryLengths"][n] if case["queryLengths"] else lq
-        out[n, :, qlen:] = 0
-        lse[n, :, qlen:] = -math.inf
+        padding[n, case["queryLengths"][n] if case["queryLengths"] else lq :] = True
+    out = out.masked_fill(padding[:, None, :, None], 0.0)
+    lse = lse.masked_fill(padding[:, None, :], -math.inf)
     return out.transpose(1, 2), lse
 
 

@@ -5,7 +5,9 @@ import TensorCore
 /// Writes operands as `zoo run` reads them.
 enum OperandFile {
     /// The tensors of a call, under the names of the contract.
-    static func write(_ inputs: AttentionInputs, to path: String) throws {
+    static func write(
+        _ inputs: AttentionInputs, to path: String, adding extra: [(name: String, tensor: Tensor)] = []
+    ) throws {
         var tensors: [(name: String, tensor: Tensor)] = [
             ("query", inputs.query), ("key", inputs.key), ("value", inputs.value),
         ]
@@ -22,7 +24,10 @@ enum OperandFile {
             tensors.append(("alibi_slopes", try Tensor(slopes, shape: [slopes.count])))
         }
         if let sinks = inputs.sinks { tensors.append(("sinks", try Tensor(sinks, shape: [sinks.count]))) }
-        try SafetensorsFile.write(tensors, to: path)
+        for (name, tensor) in inputs.parameters.sorted(by: { $0.key < $1.key }) {
+            tensors.append(("parameter.\(name)", tensor))
+        }
+        try SafetensorsFile.write(tensors + extra, to: path)
     }
 
     /// Random operands.
