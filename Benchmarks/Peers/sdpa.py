@@ -2,6 +2,7 @@
 
     swift build -c release
     python Benchmarks/Peers/sdpa.py --threads 2
+    python Benchmarks/Peers/sdpa.py --threads 2 --backward     # a forward and a backward pass together
 
 Each case loads the same numbers into both. The two take turns (A B A B ...), never at once, so that a machine whose
 speed drifts drifts for both; medians are compared. Peaks are register-only multiply-adds, measured in the same minute.
@@ -118,6 +119,33 @@ def torch_call(case: Case, tensors: dict[str, torch.Tensor]):
     return call
 
 
+def torch_step(case: Case, tensors: dict[str, torch.Tensor]):
+    """A function that computes the case and its gradients in torch; returns those of query, key and value."""
+    leaves = {name: tensors[name].clone().requires_grad_() for name in ("query", "key", "value")}
+    forward = torch_call(case, leaves)
+    weights = tensors["output_gradient"].transpose(1, 2)
+
+    def step() -> tuple[torch.Tensor, ...]:
+        with torch.enable_grad():
+            return torch.autograd.grad(forward(), tuple(leaves.values()), weights)
+
+    return step
+
+
+def largest_gradient_difference(zoo: str, case: Case, path: Path, step, threads: int) -> float:
+    """How far the gradients are apart, as a part of the largest one of each operand."""
+    output = path.with_name("gradients.safetensors")
+    run = subprocess.run(
+        [zoo, "run", case.operator, "--input", str(path), "--output", str(output), "--config", json.dumps(case.config),
+         "--threads", str(threads), "--backward"], stdout=subprocess.DEVNULL)
+    if run.returncode != 0:
+        sys.exit(f"{case.name}: zoo run {case.operator} --backward ended with status {run.returncode}")
+    ours = load_file(output)
+    return max(
+        float(np.abs(ours[f"{name}_gradient"] - theirs.numpy()).max() / max(1.0, np.abs(theirs.numpy()).max()))
+        for name, theirs in zip(("query", "key", "value"), step()))
+
+
 def largest_difference(zoo: str, case: Case, path: Path, call, threads: int) -> float:
     """How far the two outputs are apart: both must compute the same thing."""
     output = path.with_name("output.safetensors")
@@ -130,40 +158,47 @@ def largest_difference(zoo: str, case: Case, path: Path, call, threads: int) -> 
     return float(np.abs(load_file(output)["output"] - theirs).max())
 
 
-def measure(zoo: str, case: Case, folder: Path, threads: int, rounds: int) -> dict:
+def measure(zoo: str, case: Case, folder: Path, threads: int, rounds: int, backward: bool) -> dict:
     random = np.random.default_rng(7)
     arrays = {
         name: random.standard_normal((1, case.length, heads, case.head_dim), dtype=np.float32)
         for name, heads in (("query", case.heads), ("key", case.kv_heads), ("value", case.kv_heads))
     }
+    if backward:
+        arrays["output_gradient"] = random.standard_normal(arrays["query"].shape, dtype=np.float32)
     path = folder / "input.safetensors"
     save_file(arrays, path)
-    call = torch_call(case, {name: torch.from_numpy(array) for name, array in arrays.items()})
-    difference = largest_difference(zoo, case, path, call, threads)
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    call = torch_step(case, tensors) if backward else torch_call(case, tensors)
+    compare = largest_gradient_difference if backward else largest_difference
+    difference = compare(zoo, case, path, call, threads)
     # Written so that NaN fails too; the time of a wrong answer is worth nothing.
     if not difference <= DIFFERENCE_LIMIT:
         sys.exit(f"{case.name}: the outputs differ by {difference:.1e}, allowed {DIFFERENCE_LIMIT:.0e}")
     worker = Worker(zoo, case, path, threads)
+    order = "step" if backward else "run"
     theirs: list[float] = []
     ours: list[float] = []
     peaks: list[float] = []
     call()
     # As many calls a turn as take a tenth of a second; the first of each turn warms caches and is not counted.
-    calls = max(1, min(20, int(0.1 / min(worker.ask("run 2")["seconds"]))))
+    calls = max(1, min(20, int(0.1 / min(worker.ask(f"{order} 2")["seconds"]))))
     for _ in range(rounds):
         theirs += timed(call, calls + 1)[1:]
         time.sleep(SETTLE_SECONDS)
-        ours += worker.ask(f"run {calls + 1}")["seconds"][1:]
+        ours += worker.ask(f"{order} {calls + 1}")["seconds"][1:]
         peaks.append(worker.ask("peak")["gflops"])
         time.sleep(SETTLE_SECONDS)
     worker.close()
     peak = statistics.median(peaks)
     torch_median, zoo_median = statistics.median(theirs), statistics.median(ours)
+    # A backward pass has five products for the forward's two.
+    flops = case.useful_flops * (3.5 if backward else 1)
     return {
-        "case": case.name, "operator": case.operator, "threads": threads, "torch_ms": torch_median * 1e3,
+        "case": case.name, "direction": "forward and backward" if backward else "forward", "operator": case.operator, "threads": threads, "torch_ms": torch_median * 1e3,
         "zoo_ms": zoo_median * 1e3, "ratio": torch_median / zoo_median, "peak_gflops": peak,
-        "torch_fraction": case.useful_flops / torch_median / 1e9 / peak,
-        "zoo_fraction": case.useful_flops / zoo_median / 1e9 / peak, "max_difference": difference,
+        "torch_fraction": flops / torch_median / 1e9 / peak,
+        "zoo_fraction": flops / zoo_median / 1e9 / peak, "max_difference": difference,
         "alternations": rounds,
     }
 
@@ -190,6 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7, help="alternations, at least 5")
+    parser.add_argument("--backward", action="store_true", help="time a forward and a backward pass together")
     parser.add_argument("--only", default="", help="run the cases whose name contains this text")
     parser.add_argument("--json", type=Path, help="write one JSON object a line")
     parser.add_argument("--zoo", help="the zoo binary")
@@ -205,7 +241,7 @@ def main() -> None:
         for case in make_cases():
             if options.only not in case.name:
                 continue
-            row = measure(zoo, case, Path(folder), options.threads, options.rounds)
+            row = measure(zoo, case, Path(folder), options.threads, options.rounds, options.backward)
             lines.append(json.dumps(row))
             print(f"{row['case']:<28}{row['torch_ms']:>10.2f}{row['zoo_ms']:>10.2f}{row['ratio']:>7.2f}x"
                   f"{row['torch_fraction']:>9.1%}{row['zoo_fraction']:>8.1%}{row['max_difference']:>11.1e}", flush=True)

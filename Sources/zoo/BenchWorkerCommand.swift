@@ -6,7 +6,8 @@ import Kernels
 
 /// `zoo bench-worker`: makes timed calls when told to, so that another process can time its own in between.
 ///
-/// A line `run N` is answered by `{"seconds":[...]}` with N times, `peak` by `{"gflops":...}`; `quit` ends.
+/// A line `run N` is answered by `{"seconds":[...]}` with N times of a forward pass, `step N` with those of a forward and a
+/// backward pass together, `peak` by `{"gflops":...}`; `quit` ends.
 struct BenchWorkerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench-worker", abstract: "Make timed calls on request, line by line.", shouldDisplay: false)
@@ -40,21 +41,42 @@ struct BenchWorkerCommand: ParsableCommand {
                 let words = line.split(separator: " ")
                 switch (words.first, words.dropFirst().first.flatMap { Int($0) }) {
                 case ("run", .some(let count)) where count >= 0:
-                    var seconds: [Double] = []
-                    for _ in 0..<count {
-                        let begin = AlternatingTimer.now()
-                        _ = try chosen.forward(inputs, options: options, context: context)
-                        seconds.append(AlternatingTimer.now() - begin)
+                    Terminal.out(
+                        try Self.times(count) { () throws(AttentionError) in
+                            _ = try chosen.forward(inputs, options: options, context: context)
+                        })
+                case ("step", .some(let count)) where count >= 0:
+                    guard let gradient = read.gradient else {
+                        Terminal.out(JSONLines.line(["error": "'\(input)' has no tensor 'output_gradient'"]))
+                        continue
                     }
-                    Terminal.out(JSONLines.line(["seconds": seconds]))
+                    Terminal.out(
+                        try Self.times(count) { () throws(AttentionError) in
+                            let output = try chosen.forward(inputs, options: options, context: context)
+                            _ = try chosen.backward(
+                                inputs, output: output, gradient: gradient, options: options, context: context)
+                        })
                 case ("peak", _):
                     Terminal.out(JSONLines.line(["gflops": MachinePeak.fmaGFLOPS(context)]))
                 case ("quit", _):
                     return
                 default:
-                    Terminal.out(JSONLines.line(["error": "expected 'run N', 'peak' or 'quit', got '\(line)'"]))
+                    Terminal.out(
+                        JSONLines.line(["error": "expected 'run N', 'step N', 'peak' or 'quit', got '\(line)'"]))
                 }
             }
         }
+    }
+
+    /// The seconds of each of several calls, as a line.
+    private static func times(_ count: Int, _ call: () throws(AttentionError) -> Void) throws(AttentionError) -> String
+    {
+        var seconds: [Double] = []
+        for _ in 0..<count {
+            let begin = AlternatingTimer.now()
+            try call()
+            seconds.append(AlternatingTimer.now() - begin)
+        }
+        return JSONLines.line(["seconds": seconds])
     }
 }

@@ -127,6 +127,16 @@ struct BackwardOperands: @unchecked Sendable {
         }
     }
 
+    /// The sum of dS over the keys of a row: with D = rowsum(dO · O) the visible weights P have Σ P dP = D and
+    /// Σ P = 1 - exp(sink - L), so it is D exp(sink - L) + dL (1 - exp(sink - L)). Adding up cells would lose digits that
+    /// cancel here.
+    func scoreSum(_ batch: Int, head: Int, query: Int) -> Double {
+        let place = (batch * problem.heads + head) * problem.queryLength + query
+        guard query < problem.geometry(batch).queryLength, logSumExp[place] > -.infinity else { return 0 }
+        let sunk = sinks.map { exp(Double($0[head]) - Double(logSumExp[place])) } ?? 0
+        return Double(products[place]) * sunk + Double(logSumExpGradient?[place] ?? 0) * (1 - sunk)
+    }
+
     /// `Σ exp(sink - L) (dL - rowsum(dO · O))` over the queries of a head; `nil` without sinks.
     ///
     /// Cost: O(batch · heads · queryLength · valueDim).

@@ -53,17 +53,30 @@ struct BiasGradient: @unchecked Sendable {
 
     /// The gradient, of the bias's shape and element type.
     var result: Tensor {
-        var numbers = [Double](repeating: 0, count: shape.count)
-        if keyStride == 1 {
-            for index in numbers.indices { numbers[index] = Double(base[index]) }
-        } else if !numbers.isEmpty {
-            for row in 0..<copies * rows.reduce(1, *) {
-                let (batch, head, query) = (
-                    row / rows[2] / rows[1] % rows[0], row / rows[2] % rows[1], row % rows[2]
-                )
-                numbers[batch * strides[0] + head * strides[1] + query * strides[2]] += Double(base[row])
+        guard keyStride == 1 else {
+            return sum { batch, head, query in
+                (0..<copies).reduce(0) {
+                    $0 + Double(cell(copy: $1, batch: batch, head: head, query: query, key: 0).pointee)
+                }
             }
         }
-        return ((try? Tensor(numbers, shape: shape)) ?? Tensor(zeros: shape)).converted(to: dtype)
+        return tensor((0..<shape.count).map { Double(base[$0]) })
+    }
+
+    /// The gradient of a bias that all keys of a row share, from the sum of each row.
+    func sum(_ row: (_ batch: Int, _ head: Int, _ query: Int) -> Double) -> Tensor {
+        var numbers = [Double](repeating: 0, count: shape.count)
+        for batch in 0..<rows[0] {
+            for head in 0..<rows[1] {
+                for query in 0..<rows[2] where !numbers.isEmpty {
+                    numbers[batch * strides[0] + head * strides[1] + query * strides[2]] += row(batch, head, query)
+                }
+            }
+        }
+        return tensor(numbers)
+    }
+
+    private func tensor(_ numbers: [Double]) -> Tensor {
+        ((try? Tensor(numbers, shape: shape)) ?? Tensor(zeros: shape)).converted(to: dtype)
     }
 }

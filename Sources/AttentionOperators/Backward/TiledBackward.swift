@@ -73,6 +73,9 @@ struct TiledBackward: @unchecked Sendable {
         return max(1, min(wanted, (problem.keyLength + layout.keys - 1) / layout.keys))
     }
 
+    /// Whether the bias takes sums of whole rows of dS, which are known without any cell.
+    private var sumsRows: Bool { bias?.keyStride == 0 && problem.options.scoreFunction == nil }
+
     /// Runs every task.
     func run() -> AttentionGradients {
         let shares = Self.shares(problem, layout, biasShape: problem.biasShape)
@@ -94,7 +97,7 @@ struct TiledBackward: @unchecked Sendable {
             }
         }
         var gradients = result
-        gradients.bias = bias?.result
+        gradients.bias = bias.map { sumsRows ? $0.sum { rows.scoreSum($0, head: $1, query: $2) } : $0.result }
         gradients.sinks = rows.sinkGradients()
         return gradients
     }
@@ -137,7 +140,7 @@ struct TiledBackward: @unchecked Sendable {
             block, keys: keys, coverage: coverage, band: band, geometry, scratch: scratch, layout: layout.modifiers)
         if step.modifiers.function != nil { step.slope = ScoreCallback.slope }
         step.isGuarded = !(packed.isFinite && operands.isFinite)
-        if let bias {
+        if let bias, !sumsRows {
             let cells = layout.biasRows(scratch)
             for row in 0..<block.rows {
                 cells[row] = bias.cell(
