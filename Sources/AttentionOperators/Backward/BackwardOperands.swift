@@ -127,9 +127,10 @@ struct BackwardOperands: @unchecked Sendable {
         }
     }
 
-    /// The sum of dS over the keys of a row: with D = rowsum(dO · O) the visible weights P have Σ P dP = D and
-    /// Σ P = 1 - exp(sink - L), so it is D exp(sink - L) + dL (1 - exp(sink - L)). Adding up cells would lose digits that
-    /// cancel here.
+    /// The sum of dS over the keys of a row.
+    ///
+    /// With D = rowsum(dO · O) the visible weights P have Σ P dP = D and Σ P = 1 - exp(sink - L), so the sum is
+    /// D exp(sink - L) + dL (1 - exp(sink - L)). Adding up cells would lose the digits that cancel here.
     func scoreSum(_ batch: Int, head: Int, query: Int) -> Double {
         let place = (batch * problem.heads + head) * problem.queryLength + query
         guard query < problem.geometry(batch).queryLength, logSumExp[place] > -.infinity else { return 0 }
