@@ -259,7 +259,8 @@ extension AttentionOperator {
 }
 
 extension OutputGradient {
-    func check(_ problem: AttentionProblem) throws(AttentionError) {
+    /// Checks that shapes and types fit a problem.
+    package func check(_ problem: AttentionProblem) throws(AttentionError) {
         let shape = Shape([problem.batch, problem.queryLength, problem.heads, problem.valueDim])
         guard output.shape == shape else {
             throw .invalidShape(operand: "output_gradient", expected: "\(shape)", actual: output.shape)

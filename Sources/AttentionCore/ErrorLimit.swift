@@ -6,7 +6,8 @@ public import TensorCore
 /// rounding floor: a reference on a tiny problem can be right by luck, and no implementation must be lucky too. The floor
 /// is eight units in the last place of the largest magnitude, and for an output four more for each unit of the largest
 /// score: a score of 100 is known to 100 units, and an output moves with its scores. Storage in sixteen bits adds half a
-/// unit of its own last place.
+/// unit of its own last place. An approximation reaches its result through longer chains of operations, whose numbers may
+/// be larger than the result (exponents of features, a pseudo-inverse): its floor is four times as high.
 public enum ErrorLimit {
     /// The largest error that is allowed.
     /// - Parameters:
@@ -14,13 +15,17 @@ public enum ErrorLimit {
     ///   - magnitude: the largest finite magnitude of the truth.
     ///   - scores: for an output, the largest finite magnitude of its log-sum-exp, which is that of its scores.
     ///   - stored: the element type of the result.
-    public static func allowed(floatError: Double, magnitude: Double, scores: Double = 0, stored: DType) -> Double {
+    ///   - exactness: of the operator.
+    public static func allowed(
+        floatError: Double, magnitude: Double, scores: Double = 0, stored: DType, exactness: Exactness = .exact
+    ) -> Double {
         let storage: Double =
             switch stored {
             case .float16: 0x1p-11
             case .bfloat16: 0x1p-8
             default: 0
             }
-        return 2 * floatError + (8 + 4 * scores) * 0x1p-24 * max(1, magnitude) + storage * magnitude
+        let units: Double = exactness == .exact ? 8 : 32
+        return 2 * floatError + (units + 4 * scores) * 0x1p-24 * max(1, magnitude) + storage * magnitude
     }
 }

@@ -12,6 +12,7 @@ public struct GradientTolerance: Sendable {
     public let plain: AttentionGradients
     /// The largest magnitude of a log-sum-exp, which is that of the scores.
     private let scores: Double
+    private let exactness: Exactness
 
     /// Computes both references.
     ///
@@ -20,10 +21,12 @@ public struct GradientTolerance: Sendable {
     public init(
         _ configured: ConfiguredOperator, _ inputs: AttentionInputs, gradient: OutputGradient, options: AttentionOptions
     ) throws(AttentionError) {
+        exactness = configured.capabilities.exactness
         truth = try configured.referenceGradients(inputs, gradient: gradient, options: options, precision: .double)
         plain = try configured.referenceGradients(inputs, gradient: gradient, options: options, precision: .float)
+        let others = try Tolerance.scores(configured, inputs, options)
         let output = try configured.reference(inputs, options: options, precision: .double)
-        scores = output.logSumExp.map(Self.magnitude) ?? 0
+        scores = output.logSumExp.map(Self.magnitude) ?? others
     }
 
     /// The errors of gradients, one for each operand; infinite where one is missing, unasked for or of another shape.
@@ -48,7 +51,7 @@ public struct GradientTolerance: Sendable {
                     operand: "gradient of \(expected.name)", error: error,
                     limit: ErrorLimit.allowed(
                         floatError: rounding, magnitude: Self.magnitude(expected.tensor), scores: scores,
-                        stored: ours.dtype)))
+                        stored: ours.dtype, exactness: exactness)))
         }
         return excesses
             + others.map {

@@ -43,9 +43,11 @@ extension PropertyChecks {
                 // Not every operator takes every modifier, but each is asked about the plain batch.
                 if number > 0, try !checks.takes(batch, .causal) { return [String]() }
                 let mask = try checks.preferred(.causal, batch)
+                batch = try checks.initialised(batch, mask)
                 let together = try checks.forward(batch, mask)
-                return try lengths.enumerated().flatMap { index, length in
-                    let alone = try sequence(index, of: batch, queries: length.0, keys: length.1)
+                return try lengths.enumerated().flatMap { [batch] index, length in
+                    let alone = try checks.sharing(
+                        batch.parameters, sequence(index, of: batch, queries: length.0, keys: length.1), mask)
                     let part = AttentionOutput(
                         output: try together.output.sliced(0, index..<index + 1).sliced(1, 0..<length.0).contiguous(),
                         logSumExp: try together.logSumExp?.sliced(0, index..<index + 1).sliced(2, 0..<length.0)
@@ -58,10 +60,13 @@ extension PropertyChecks {
             var batch = checks.inputs(30, 2300, heads: 1, kvHeads: 1, batch: 2)
             batch.keyLengths = [2300, 700]
             batch.queryLengths = [30, 30]
+            batch = try checks.initialised(batch)
             let together = try checks.forward(batch)
-            let alone = AttentionInputs(
-                query: try batch.query.sliced(0, 1..<2), key: try batch.key.sliced(0, 1..<2).sliced(1, 0..<700),
-                value: try batch.value.sliced(0, 1..<2).sliced(1, 0..<700))
+            let alone = try checks.sharing(
+                batch.parameters,
+                AttentionInputs(
+                    query: batch.query.sliced(0, 1..<2), key: batch.key.sliced(0, 1..<2).sliced(1, 0..<700),
+                    value: batch.value.sliced(0, 1..<2).sliced(1, 0..<700)))
             let part = AttentionOutput(
                 output: try together.output.sliced(0, 1..<2).contiguous(),
                 logSumExp: try together.logSumExp?.sliced(0, 1..<2).contiguous())

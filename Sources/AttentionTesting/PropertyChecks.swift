@@ -95,6 +95,21 @@ public struct PropertyChecks: Sendable {
     /// Whether the operator takes only as many queries as keys.
     var isSquare: Bool { !configured.capabilities.features.contains(.crossLength) }
 
+    /// A sequence on its own with the tensors that it has in a batch: one that belongs to a length loses what belongs to
+    /// the padding.
+    func sharing(
+        _ parameters: [String: Tensor], _ alone: AttentionInputs, _ mask: AttentionMask = .full
+    ) throws -> AttentionInputs {
+        guard try takes(alone, mask) else { return alone }
+        var result = alone
+        for declared in configured.parameters(for: try AttentionProblem(alone, options: options(mask))) {
+            guard var tensor = parameters[declared.name] else { continue }
+            for axis in 0..<tensor.shape.rank { tensor = try tensor.sliced(axis, 0..<declared.shape[axis]) }
+            result.parameters[declared.name] = tensor.contiguous()
+        }
+        return result
+    }
+
     /// The operator's reference in Double.
     func truth(_ inputs: AttentionInputs, _ mask: AttentionMask = .full) throws -> AttentionOutput {
         try configured.reference(initialised(inputs, mask), options: options(mask), precision: .double)

@@ -9,6 +9,9 @@ public struct Tolerance: Sendable {
     public let truth: AttentionOutput
     /// The Float reference.
     public let plain: AttentionOutput
+    private let exactness: Exactness
+    /// The largest magnitude of the scores, where the operator has no log-sum-exp that tells.
+    private let otherScores: Double
 
     /// The largest error of an operand against its limit.
     public struct Excess: Sendable, Hashable {
@@ -27,6 +30,8 @@ public struct Tolerance: Sendable {
     /// Cost: two materialised attentions.
     /// - Throws: ``AttentionCore/AttentionError`` when the operands do not fit each other.
     public init(_ inputs: AttentionInputs, options: AttentionOptions) throws(AttentionError) {
+        exactness = .exact
+        otherScores = 0
         truth = try DenseReference.forward(inputs, options: options, precision: .double)
         plain = try DenseReference.forward(inputs, options: options, precision: .float)
     }
@@ -38,19 +43,31 @@ public struct Tolerance: Sendable {
     public init(
         _ configured: ConfiguredOperator, _ inputs: AttentionInputs, options: AttentionOptions
     ) throws(AttentionError) {
+        exactness = configured.capabilities.exactness
+        otherScores = try Self.scores(configured, inputs, options)
         truth = try configured.reference(inputs, options: options, precision: .double)
         plain = try configured.reference(inputs, options: options, precision: .float)
     }
 
+    /// The magnitude of the scores of an operator without a log-sum-exp: that of softmax attention stands in.
+    static func scores(
+        _ configured: ConfiguredOperator, _ inputs: AttentionInputs, _ options: AttentionOptions
+    ) throws(AttentionError) -> Double {
+        if configured.capabilities.features.contains(.logSumExp) { return 0 }
+        return try DenseReference.forward(inputs, options: options, precision: .double).logSumExp.map(magnitude) ?? 0
+    }
+
     /// Tolerances around references that are at hand.
     public init(truth: AttentionOutput, plain: AttentionOutput) {
+        exactness = .exact
+        otherScores = 0
         self.truth = truth
         self.plain = plain
     }
 
     /// The errors of a result.
     public func errors(of result: AttentionOutput) -> [Excess] {
-        let scores = truth.logSumExp.map(Self.magnitude) ?? 0
+        let scores = truth.logSumExp.map(Self.magnitude) ?? otherScores
         var excesses = [compare("output", result.output, truth.output, plain.output, scores: scores)]
         if let ours = result.logSumExp, let expected = truth.logSumExp, let float = plain.logSumExp {
             excesses.append(compare("logSumExp", ours, expected, float, scores: 0))
@@ -71,6 +88,7 @@ public struct Tolerance: Sendable {
         return Excess(
             operand: operand, error: error,
             limit: ErrorLimit.allowed(
-                floatError: float, magnitude: Self.magnitude(truth), scores: scores, stored: ours.dtype))
+                floatError: float, magnitude: Self.magnitude(truth), scores: scores, stored: ours.dtype,
+                exactness: exactness))
     }
 }

@@ -175,6 +175,14 @@ struct zoo_kernel_table {
     // unscaled. cosine[k] and sine[k] are those of -2 pi k / n. Returns 1 when the result lies in the other pair.
     int32_t (*fft_lanes)(float *re, float *im, float *other_re, float *other_im, const float *cosine, const float *sine,
                          int64_t n);
+    // One step of a linear recurrence with a state [features][stride]; stride is a multiple of 16.
+    // state[f] = decay[f] * state[f] + gain[f] * value
+    void (*state_update)(float *state, int64_t stride, const float *decay, const float *gain, const float *value,
+                         int64_t features);
+    // output = sum of weight[f] * state[f]
+    void (*state_read)(float *output, const float *state, int64_t stride, const float *weight, int64_t features);
+    // output[f] = state[f] . vector
+    void (*state_dot)(float *output, const float *state, int64_t stride, const float *vector, int64_t features);
 
     // Runs `rounds` of independent multiply-adds on registers alone; returns the floating-point operations done.
     double (*peak_fma)(int64_t rounds, float *sink);

@@ -10,6 +10,7 @@
 #include "backward.inl.h"
 #include "rows.inl.h"
 #include "mixing.inl.h"
+#include "recurrent.inl.h"
 
 const struct zoo_kernel_table TABLE = {
     .name = ISA_NAME,
@@ -38,6 +39,9 @@ const struct zoo_kernel_table TABLE = {
     .scaled_add = scaled_add,
     .dot = dot,
     .fft_lanes = fft_lanes,
+    .state_update = state_update,
+    .state_read = state_read,
+    .state_dot = state_dot,
     .peak_fma = peak_fma,
     .peak_read = peak_read,
 };
