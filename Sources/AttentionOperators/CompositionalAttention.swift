@@ -42,7 +42,7 @@ public struct CompositionalAttention: AttentionOperator {
     public static let capabilities: AttentionCapabilities = {
         var result = AttentionCapabilities.tiled(workingMemory: "O(L)", arithmetic: "O(L^2)")
         result.features.remove(.logSumExp)
-        result.exactness = .approximate(limit: "one key head: a single retrieval makes it softmax attention")
+        result.exactness = .approximate(limit: "of one key head, whose retrieval is the only one")
         result.hasGradients = true
         result.traits = [.weightedMean, .keyOrderFree, .rowIndependent, .anyScore, .seesEveryKey]
         return result

@@ -35,7 +35,7 @@ public struct FourierMix: AttentionOperator {
     public static let capabilities = AttentionCapabilities(
         dtypes: [.float32, .float16, .bfloat16], headDims: 1...4096, features: [.valueDim, .keyLengths, .queryLengths],
         exactness: .approximate(
-            limit: "none but a single position without the transform of the channels: a mixture of its own"),
+            limit: "of a single position, hidden false, where the output is the value"),
         workingMemory: "O(L)", arithmetic: "O(L log L)", hasGradients: true,
         traits: [.rowIndependent, .anyScore, .seesEveryKey, .linearInValues])
 

@@ -38,7 +38,7 @@ public struct LambdaAttention: AttentionOperator {
         dtypes: [.float32, .float16, .bfloat16], headDims: 1...4096,
         features: [.valueDim, .groupedQuery, .crossLength, .causal, .keyLengths, .queryLengths],
         exactness: .approximate(
-            limit: "none; with embeddings of zero it is linear attention whose keys are normalised over the positions"),
+            limit: "of equal keys, no embeddings and queries that sum to 1, where both are the mean of the values"),
         workingMemory: "O(L)", arithmetic: "O(L)", hasGradients: true,
         traits: [.rowIndependent, .anyScore, .seesEveryKey, .linearInValues])
 

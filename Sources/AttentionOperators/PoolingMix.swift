@@ -48,7 +48,7 @@ public struct PoolingMix: AttentionOperator {
         dtypes: [.float32, .float16, .bfloat16], headDims: 1...4096,
         features: [.valueDim, .keyLengths, .queryLengths, .causal],
         exactness: .approximate(
-            limit: "without subtract it is local attention whose scores are all equal (scale 0), the window the same"),
+            limit: "of equal scores (scale 0) within the same window, subtract false"),
         workingMemory: "O(L)", arithmetic: "O(L)", hasGradients: true,
         traits: [.rowIndependent, .anyScore, .linearInValues])
 

@@ -30,7 +30,7 @@ public struct VisualAttention: AttentionOperator {
     /// No scores, so nothing that acts on scores.
     public static let capabilities = AttentionCapabilities(
         dtypes: [.float32, .float16, .bfloat16], headDims: 1...4096, features: [.valueDim],
-        exactness: .approximate(limit: "none: a gate of its own, without a softmax"),
+        exactness: .approximate(limit: "none: a gate without a softmax"),
         workingMemory: "O(L)", arithmetic: "O(L)", hasGradients: true, traits: [.rowIndependent, .anyScore])
 
     /// Maths, choice and limits.
@@ -91,7 +91,8 @@ public struct VisualAttention: AttentionOperator {
         let taps = (25 + 49 + channels) * channels
         return AttentionPlan(
             problem: problem, queryTile: max(1, shape[1]), keyTile: max(1, shape[1]), tasks: problem.batch * shape[0],
-            workspaceBytes: 4 * (5 * problem.keyLength * channels + taps), isa: context.isa, threads: context.threads)
+            workspaceBytes: 4 * ((problem.dtype == .float32 ? 4 : 5) * problem.keyLength * channels + taps),
+            isa: context.isa, threads: context.threads)
     }
 
     /// Two convolutions, a product, a gate.
@@ -105,11 +106,16 @@ public struct VisualAttention: AttentionOperator {
         for batch in 0..<plan.problem.batch where plan.problem.keyLength > 0 {
             let x = read(inputs.value, batch, channels)
             let stages = try tensors { () throws(TensorError) in try kernel.stages(x, context: context) }
-            let result = channels.room(plan.problem.keyLength)
+            let count = plan.problem.keyLength * channels.channels
+            // F32 goes where it belongs: the output is zero so far.
+            let isDirect = output.dtype == .float32
+            let result = isDirect ? output : channels.room(plan.problem.keyLength)
             context.kernels.multiplyAdd(
-                result.freshFloats, stages.attention.freshFloats, x.freshFloats,
-                count: plan.problem.keyLength * channels.channels)
-            channels.write(result.freshFloats, count: plan.problem.keyLength, to: output, batch)
+                result.freshFloats + (isDirect ? batch * count : 0), stages.attention.freshFloats, x.freshFloats,
+                count: count)
+            if !isDirect {
+                channels.write(result.freshFloats, count: plan.problem.keyLength, to: output, batch)
+            }
             withExtendedLifetime((x, stages, result)) {}
         }
         return AttentionOutput(output: output, logSumExp: nil)

@@ -16,6 +16,13 @@ import Testing
         return result
     }
 
+    /// One position has nothing to mix with.
+    @Test func transformOfOnePositionIsItsValue() throws {
+        let problem = AttentionCase("alone", queryLength: 1, headDim: 8, valueDim: 13)
+        let configured = try OperatorRegistry.builtIn.make("fourier-mix", configuration: ["hidden": false])
+        #expect(try configured.forward(problem.inputs()).output.bitwiseEquals(problem.inputs().value))
+    }
+
     /// One retrieval is nothing to choose from.
     @Test(arguments: ComputeContext.availableISAs, [false, true])
     func compositionalOfOneKeyHeadIsAttention(isa: String, causal: Bool) throws {
