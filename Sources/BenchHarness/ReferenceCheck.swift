@@ -41,6 +41,7 @@ public struct ReferenceCheck: Sendable {
     /// What is compared.
     public let coverage: CheckCoverage
     private let parts: [Part]
+    private let exactness: Exactness
 
     fileprivate struct Part: Sendable {
         let head: Int?
@@ -57,6 +58,7 @@ public struct ReferenceCheck: Sendable {
     public init(
         _ inputs: AttentionInputs, problem: AttentionProblem, effort: Effort, reference: ConfiguredOperator? = nil
     ) throws(AttentionError) {
+        exactness = reference?.capabilities.exactness ?? .exact
         coverage = effort == .everything ? CheckCoverage(all: problem) : CheckCoverage(sampling: problem)
         var parts: [Part] = []
         func add(_ head: Int?, _ rows: Range<Int>, _ inputs: AttentionInputs) throws(AttentionError) {
@@ -97,9 +99,10 @@ public struct ReferenceCheck: Sendable {
         let hasLogSumExp = result.logSumExp != nil && parts.contains { $0.truth.logSumExp != nil }
         return Verdict(
             maxError: output.error, floatError: output.floatError,
-            tolerance: output.tolerance(result.output.dtype, scores: logSumExp.magnitude),
+            tolerance: output.tolerance(result.output.dtype, scores: logSumExp.magnitude, exactness: exactness),
             logSumExpError: hasLogSumExp ? logSumExp.error : nil,
-            logSumExpTolerance: hasLogSumExp ? logSumExp.tolerance(.float32) : nil, coverage: coverage.description)
+            logSumExpTolerance: hasLogSumExp ? logSumExp.tolerance(.float32, exactness: exactness) : nil,
+            coverage: coverage.description)
     }
 }
 
@@ -123,7 +126,8 @@ private struct Extremes {
         magnitude = truth.doubles().reduce(magnitude) { $1.isFinite ? max($0, abs($1)) : $0 }
     }
 
-    func tolerance(_ stored: DType, scores: Double = 0) -> Double {
-        ErrorLimit.allowed(floatError: floatError, magnitude: magnitude, scores: scores, stored: stored)
+    func tolerance(_ stored: DType, scores: Double = 0, exactness: Exactness) -> Double {
+        ErrorLimit.allowed(
+            floatError: floatError, magnitude: magnitude, scores: scores, stored: stored, exactness: exactness)
     }
 }

@@ -3,9 +3,7 @@ import Kernels
 import TensorCore
 
 /// The arithmetic of a dense program: Float or Double.
-protocol DenseScalar: BLAS.Scalar, TensorElement {
-    /// e to the power of `x`.
-    static func exponential(_ x: Self) -> Self
+protocol DenseScalar: MixingNumber {
     /// The natural logarithm.
     static func logarithm(_ x: Self) -> Self
     /// The hyperbolic tangent.
@@ -15,7 +13,6 @@ protocol DenseScalar: BLAS.Scalar, TensorElement {
 }
 
 extension Float: DenseScalar {
-    static func exponential(_ x: Float) -> Float { exp(x) }
     static func logarithm(_ x: Float) -> Float { log(x) }
     static func hyperbolicTangent(_ x: Float) -> Float { tanh(x) }
     static func exponentials(_ numbers: UnsafeMutablePointer<Float>, _ count: Int) {
@@ -24,7 +21,6 @@ extension Float: DenseScalar {
 }
 
 extension Double: DenseScalar {
-    static func exponential(_ x: Double) -> Double { exp(x) }
     static func logarithm(_ x: Double) -> Double { log(x) }
     static func hyperbolicTangent(_ x: Double) -> Double { tanh(x) }
     static func exponentials(_ numbers: UnsafeMutablePointer<Double>, _ count: Int) {
