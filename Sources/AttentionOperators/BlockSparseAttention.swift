@@ -8,7 +8,7 @@ public import Kernels
 /// block of queries sees, for all heads or for each; inside kept blocks the problem's mask still applies. Each task takes
 /// a block of queries, lists its key blocks and computes several of them as one, neighbours or not.
 /// Cost: 4 · heads · density · queryLength · keyLength · headDim operations; working memory O(1) for each thread beside
-/// the list of kept blocks.
+/// the list of kept blocks and at most 16 MiB, or one head's keys and values, of packed operands.
 public struct BlockSparseAttention: AttentionOperator {
     /// Options of the operator.
     public struct Configuration: OperatorConfiguration {
@@ -47,7 +47,7 @@ public struct BlockSparseAttention: AttentionOperator {
 
     /// Everything the tiled kernels honour.
     public static let capabilities = AttentionCapabilities.tiled(
-        workingMemory: "O(L / blockSize)", arithmetic: "O(density · L^2)")
+        workingMemory: "O(L)", arithmetic: "O(density · L^2)")
 
     /// The page of the operator.
     public static let guide = OperatorGuide(

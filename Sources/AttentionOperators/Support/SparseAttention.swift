@@ -16,7 +16,6 @@ struct SparseAttention: @unchecked Sendable {
     let tiled: TiledAttention
     private let index: KeyBlockIndex
     private let plan: SparsePlan
-    private let staged: Bool
 
     /// - Parameter problem: the problem with everything that hides keys in its mask.
     init(
@@ -25,8 +24,6 @@ struct SparseAttention: @unchecked Sendable {
         plan = SparsePlan(problem, blockSize: blockSize, context: context)
         index = plan.index
         tiled = try TiledAttention(inputs, problem: plan.rest, layout: plan.layout, context: context)
-        // Keys are packed by whole panels of registers; blocks that end within one are lined up first.
-        staged = blockSize % context.kernels.panelWidth != 0
     }
 
     /// The keys that a task's rows see, by blocks.
@@ -36,18 +33,39 @@ struct SparseAttention: @unchecked Sendable {
     func run(sinks: [Float]?) -> AttentionOutput {
         let writer = OutputWriter(tiled.problem, sinks: sinks)
         let tasks = plan.tasks()
+        guard plan.packsOnce(tasks) else {
+            run(tasks, packed: nil, writer)
+            return writer.result
+        }
+        let problem = tiled.problem
+        let count = problem.batch * problem.kvHeads
+        let step = PackedSequence.pairsAtOnce(problem, panelWidth: tiled.context.kernels.panelWidth)
+        for first in stride(from: 0, to: count, by: step) {
+            let pairs = first..<min(count, first + step)
+            let packed = PackedSequence(tiled, pairs: pairs, blockSize: index.blockSize)
+            defer { packed.free() }
+            packed.pack()
+            run(
+                tasks.filter { pairs.contains($0.rows.batch * problem.kvHeads + $0.rows.kvHead) }, packed: packed,
+                writer)
+        }
+        return writer.result
+    }
+
+    private func run(_ tasks: [SparsePlan.Task], packed: PackedSequence?, _ writer: OutputWriter) {
         tiled.context.parallel(tasks.count, scratchFloats: plan.scratchFloats) { number, scratch in
             let task = tasks[number]
             let state = tiled.layout.state(scratch)
             state.reset(rows: task.rows.rows)
             tiled.prepareQueries(task.rows, scratch)
-            attend(task, state, scratch)
+            attend(task, packed, state, scratch)
             writer.write(task.rows, state, kernels: tiled.context.kernels)
         }
-        return writer.result
     }
 
-    private func attend(_ task: SparsePlan.Task, _ state: RowState, _ scratch: UnsafeMutablePointer<Float>) {
+    private func attend(
+        _ task: SparsePlan.Task, _ packed: PackedSequence?, _ state: RowState, _ scratch: UnsafeMutablePointer<Float>
+    ) {
         let rows = task.rows
         guard tiled.modifiers.toleratesGaps, !tiled.readsInPlace(rows) else {
             for run in KeyPanel.runs(task.keys) { tiled.attend(rows, keys: run, state: state, scratch) }
@@ -60,7 +78,8 @@ struct SparseAttention: @unchecked Sendable {
                 rows, panel: panel, band: band, geometry, scratch: scratch, layout: tiled.layout)
             tiled.context.kernels.attend(
                 rows: rows.rows, headDim: tiled.problem.headDim, valueDim: tiled.problem.valueDim,
-                queryTiles: scratch + tiled.layout.queryTiles, block: pack(panel, rows, scratch), state: state,
+                queryTiles: scratch + tiled.layout.queryTiles,
+                block: packed?.block(panel, rows, scratch) ?? pack(panel, rows, scratch), state: state,
                 scores: scratch + tiled.layout.scores, modifiers: modifiers)
         }
     }
@@ -71,7 +90,7 @@ struct SparseAttention: @unchecked Sendable {
         let kernels = tiled.context.kernels
         let problem = tiled.problem
         var isFinite = true
-        if staged, panel.runs.count > 1 {
+        if plan.isStaged, panel.runs.count > 1 {
             let lined = scratch + layout.total
             line(up: tiled.key, panel, rows, width: problem.headDim, into: lined)
             kernels.packKeys(

@@ -20,6 +20,9 @@ struct SparsePlan: Sendable {
     private let headsPerTask: Int
     private let blockRowsPerTask: Int
     private let dependsOnHead: Bool
+    private let panelWidth: Int
+    /// Whether blocks end within a panel of registers, so that keys are lined up before they are packed.
+    let isStaged: Bool
 
     /// The most rows of a task whose heads share their keys: what the caches hold beside the keys.
     private static let sharedRows = 448
@@ -32,6 +35,8 @@ struct SparsePlan: Sendable {
         rest.options.mask = index.rest
         self.rest = rest
         dependsOnHead = problem.options.mask.dependsOnHead
+        panelWidth = context.kernels.panelWidth
+        isStaged = blockSize % panelWidth != 0
         var sizes = TileSizes.tasks(problem, sharing: false, context: context)
         // Heads that read the same keys share a task as far as their rows fit. Threads must not enter into it: how few
         // rows are read depends on the heads of a task.
@@ -66,8 +71,9 @@ struct SparsePlan: Sendable {
                 tasks += cut.map { Task(rows: rows(batch, firstHead, $0.rows.queries), keys: $0.keys) }
             }
         }
+        // Tasks of about the same cost keep their order: neighbours read the same head's keys from the caches.
         return tasks.enumerated()
-            .map { (cost: $0.element.cost, order: $0.offset, task: $0.element) }
+            .map { (cost: Int.bitWidth - $0.element.cost.leadingZeroBitCount, order: $0.offset, task: $0.element) }
             .sorted { ($1.cost, $0.order) < ($0.cost, $1.order) }
             .map(\.task)
     }
@@ -96,6 +102,21 @@ struct SparsePlan: Sendable {
             queries: queries)
     }
 
+    /// How often a key must be read on average for packing all of them once to pay.
+    private static let worthwhileReads = 3
+
+    /// Whether keys are packed once for all tasks: never changes a bit.
+    func packsOnce(_ tasks: [Task]) -> Bool {
+        let countsKeys = problem.hasALiBi || problem.options.dropout > 0 || problem.options.scoreFunction != nil
+        let isShort = tasks.contains {
+            problem.geometry($0.rows.batch).queryLength * $0.rows.heads <= ZooLimits.fewRows
+        }
+        guard !countsKeys, !isShort, !isStaged else { return false }
+        let reads = tasks.reduce(0) { $0 + $1.keys.reduce(0) { $0 + $1.count } }
+        let keys = (0..<problem.batch).reduce(0) { $0 + problem.geometry($1).keyLength } * problem.kvHeads
+        return reads >= Self.worthwhileReads * keys
+    }
+
     /// The plan of the problem as it was given, without the operator's pattern.
     func plan(for given: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         let tasks = tasks()
@@ -104,9 +125,10 @@ struct SparsePlan: Sendable {
             let geometry = problem.geometry(batch)
             return total + geometry.queryLength * geometry.keyLength * problem.heads
         }
+        let packed = packsOnce(tasks) ? PackedSequence.bytes(problem, panelWidth: panelWidth) : 0
         return AttentionPlan(
             problem: given, queryTile: blockRowsPerTask * index.blockSize * headsPerTask, keyTile: layout.keys,
-            tasks: tasks.count, workspaceBytes: scratchFloats * 4 * max(1, min(context.threads, tasks.count)),
+            tasks: tasks.count, workspaceBytes: scratchFloats * 4 * max(1, min(context.threads, tasks.count)) + packed,
             isa: context.isa, threads: context.threads, density: all == 0 ? 0 : Double(pairs) / Double(all))
     }
 }
