@@ -1,11 +1,18 @@
 extension AttentionMask: Codable {
-    /// Reads the form that ``configuration`` writes: `"full"`, `"causal"`, `"causal-top-left"`, `{"window": [l, r]}`,
-    /// `{"window": [l, r], "corner": "top-left"}`, `{"prefix": n}`, `{"and": [...]}`, `{"or": [...]}`, `{"not": ...}`.
+    /// Reads the form that ``configuration`` writes.
+    ///
+    /// One of `"full"`, `"causal"`, `"causal-top-left"`, `{"window": [l, r]}`,
+    /// `{"window": [l, r], "corner": "top-left"}`, `{"prefix": n}`, `{"and": [...]}`, `{"or": [...]}`, `{"not": ...}`,
+    /// `{"documents": {"queries": [[start, count], ...], "keys": [...], "inner": mask}}` or
+    /// `{"documents": {"lengths": [...], "inner": mask}}`, `{"tree": [parents]}`,
+    /// `{"shift": {"mask": mask, "by": [queries, keys], "lengths": [queries, keys]}}` and
+    /// `{"blocks": {"size": n, "layout": [[0, 1], ...]}}`. Functions written in Swift have no such form.
     /// - Throws: ``AttentionError/invalidOption(name:expected:actual:)``.
     public init(_ value: ConfigurationValue) throws(AttentionError) {
         let failure = AttentionError.invalidOption(
             name: "mask",
-            expected: "\"full\", \"causal\", \"causal-top-left\", or an object with window, prefix, and, or, not",
+            expected: "\"full\", \"causal\", \"causal-top-left\", or an object with window, prefix, and, or, not, "
+                + "documents, tree, shift or blocks",
             actual: value.jsonText)
         switch value {
         case .string("full"): self = .full
@@ -32,6 +39,14 @@ extension AttentionMask: Codable {
             case ("and", .array(let parts)): self = .and(try Self.read(parts))
             case ("or", .array(let parts)): self = .or(try Self.read(parts))
             case ("not", _): self = .not(try AttentionMask(inner))
+            case ("documents", _): self = .documents(try DocumentMask(inner))
+            case ("tree", _): self = .tree(try TreeMask(inner))
+            case ("shift", _): self = .shifted(try ShiftedMask(inner))
+            case ("blocks", _): self = .blocks(try BlockLayout(inner))
+            case ("function", _):
+                throw .invalidOption(
+                    name: "mask", expected: "a mask that can be written down; functions exist in Swift alone",
+                    actual: value.jsonText)
             default: throw failure
             }
         default: throw failure
@@ -83,38 +98,5 @@ extension AttentionMask: Codable {
         case .blocks(let layout): layout.configuration
         case .function(let function): .object(["function": .string(function.name)])
         }
-    }
-}
-
-extension DocumentMask {
-    fileprivate var configuration: ConfigurationValue {
-        func pairs(_ ranges: [Range<Int>]) -> ConfigurationValue {
-            .array(ranges.map { .array([.integer($0.lowerBound), .integer($0.count)]) })
-        }
-        var fields: [String: ConfigurationValue] = ["queries": pairs(queries), "keys": pairs(keys)]
-        if inner != .full { fields["inner"] = inner.configuration }
-        return .object(["documents": .object(fields)])
-    }
-}
-
-extension ShiftedMask {
-    fileprivate var configuration: ConfigurationValue {
-        var fields: [String: ConfigurationValue] = [
-            "mask": mask.configuration, "by": .array([.integer(queries), .integer(keys)]),
-        ]
-        if let lengths { fields["lengths"] = .array([.integer(lengths.queryLength), .integer(lengths.keyLength)]) }
-        return .object(["shift": .object(fields)])
-    }
-}
-
-extension BlockLayout {
-    fileprivate var configuration: ConfigurationValue {
-        let planes = (0..<heads).map { head in
-            ConfigurationValue.array(
-                (0..<queryBlocks).map { row in
-                    .array((0..<keyBlocks).map { .integer(keeps(head: head, queryBlock: row, keyBlock: $0) ? 1 : 0) })
-                })
-        }
-        return .object(["blocks": .object(["size": .integer(blockSize), "layout": .array(planes)])])
     }
 }

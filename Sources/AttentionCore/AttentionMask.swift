@@ -124,9 +124,24 @@ public indirect enum AttentionMask: Sendable, Hashable {
             }
             return result
         case .or(let parts):
-            return parts.count == 1 ? parts[0].band(geometry) : nil
+            var result = KeyBand(keyLength: 0)
+            for part in parts {
+                guard let band = part.band(geometry), let union = result.union(band, keyLength: geometry.keyLength)
+                else { return nil }
+                result = union
+            }
+            return result
         case .not(.not(let part)):
             return part.band(geometry)
+        case .not(.or(let parts)):
+            return AttentionMask.and(parts.map { .not($0) }).band(geometry)
+        case .not(.and(let parts)):
+            if let inside = AttentionMask.and(parts).band(geometry),
+                let outside = inside.complement(keyLength: geometry.keyLength)
+            {
+                return outside
+            }
+            return AttentionMask.or(parts.map { .not($0) }).band(geometry)
         case .not(let part):
             return part.band(geometry)?.complement(keyLength: geometry.keyLength)
         case .shifted(let shifted): return shifted.band(geometry)
@@ -206,7 +221,7 @@ public indirect enum AttentionMask: Sendable, Hashable {
     public var dependsOnHead: Bool {
         switch self {
         case .blocks(let layout): layout.heads > 1
-        case .function: true
+        case .function(let function): function.dependsOnHead
         case .shifted(let shifted): shifted.mask.dependsOnHead
         case .documents(let documents): documents.inner.dependsOnHead
         case .and(let parts), .or(let parts): parts.contains(where: \.dependsOnHead)

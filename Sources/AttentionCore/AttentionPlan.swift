@@ -16,11 +16,14 @@ public struct AttentionPlan: Sendable, Hashable {
     ///
     /// Never changes a result.
     public let threads: Int
+    /// The part of all blocks of the score matrix that is computed, from 0 to 1; `nil` where the operator has no blocks to
+    /// leave out.
+    public let density: Double?
 
     /// A plan.
     public init(
         problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, isa: String,
-        threads: Int
+        threads: Int, density: Double? = nil
     ) {
         self.problem = problem
         self.queryTile = queryTile
@@ -29,6 +32,7 @@ public struct AttentionPlan: Sendable, Hashable {
         self.workspaceBytes = workspaceBytes
         self.isa = isa
         self.threads = threads
+        self.density = density
     }
 
     /// Bytes this call adds to the process at its peak: working memory, the output and the log-sum-exp.

@@ -18,6 +18,13 @@ public struct ConfiguredOperator: Sendable {
         self.configuration = configuration
     }
 
+    /// The same operator with other options.
+    /// - Throws: ``AttentionError`` for options that it does not have or cannot take.
+    public func with(_ configuration: [String: ConfigurationValue]) throws(AttentionError) -> ConfiguredOperator {
+        let changed = try type(of: `operator`).make(configuration, owner: id)
+        return ConfiguredOperator(entry: entry, operator: changed, configuration: configuration)
+    }
+
     /// The name in configurations.
     public var id: String { entry.id }
 
@@ -107,5 +114,14 @@ public struct ConfiguredOperator: Sendable {
         _ inputs: AttentionInputs, options: AttentionOptions = .init(), precision: ReferencePrecision
     ) throws(AttentionError) -> AttentionOutput {
         try `operator`.reference(inputs, options: options, precision: precision)
+    }
+}
+
+extension AttentionOperator {
+    /// An operator of this type by options as they are written.
+    fileprivate static func make(
+        _ fields: [String: ConfigurationValue], owner: String
+    ) throws(AttentionError) -> any AttentionOperator {
+        try Self(OperatorRegistry.decode(Configuration.self, from: fields, owner: owner))
     }
 }

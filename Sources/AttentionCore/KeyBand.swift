@@ -40,6 +40,33 @@ public struct KeyBand: Sendable, Hashable {
             keyLength: min(keyLength, other.keyLength))
     }
 
+    /// The pairs that some band allows, among the first `length` keys, or `nil` when they are not one band.
+    ///
+    /// Bands of nested, overlapping or adjacent diagonals join; bands that end at different keys join when one holds the
+    /// other.
+    func union(_ other: KeyBand, keyLength length: Int) -> KeyBand? {
+        let (left, right) = (cut(to: length), other.cut(to: length))
+        if left.isVoid || left.keyLength <= 0 { return right }
+        if right.isVoid || right.keyLength <= 0 { return left }
+        if left.holds(right) { return left }
+        if right.holds(left) { return right }
+        guard left.keyLength == right.keyLength else { return nil }
+        let lowest = left.low.flatMap { low in right.low.map { min(low, $0) } }
+        let highest = left.high.flatMap { high in right.high.map { max(high, $0) } }
+        // Between them no diagonal may be missing.
+        if let end = left.high, let start = right.low, end < start - 1 { return nil }
+        if let end = right.high, let start = left.low, end < start - 1 { return nil }
+        return KeyBand(low: lowest, high: highest, keyLength: left.keyLength)
+    }
+
+    private func cut(to length: Int) -> KeyBand { KeyBand(low: low, high: high, keyLength: min(keyLength, length)) }
+
+    private func holds(_ other: KeyBand) -> Bool {
+        let reachesLow = low.map { low in other.low.map { low <= $0 } ?? false } ?? true
+        let reachesHigh = high.map { high in other.high.map { high >= $0 } ?? false } ?? true
+        return reachesLow && reachesHigh && keyLength >= other.keyLength
+    }
+
     /// The pairs among the first `length` keys that the band forbids, or `nil` when they are not one band.
     func complement(keyLength length: Int) -> KeyBand? {
         if isVoid || keyLength <= 0 { return KeyBand(keyLength: length) }

@@ -7,6 +7,8 @@
 public struct MaskFunction: Sendable {
     /// What identifies the function, with its parameters, for example `dilated(4)`.
     public let name: String
+    /// Whether different heads may see different keys.
+    public let dependsOnHead: Bool
     let visible: @Sendable (_ query: Int, _ key: Int, _ geometry: MaskGeometry) -> Bool
     let tile: (@Sendable (_ queries: Range<Int>, _ keys: Range<Int>, _ geometry: MaskGeometry) -> TileCoverage)?
     let bounds: (@Sendable (_ queries: Range<Int>, _ geometry: MaskGeometry) -> Range<Int>)?
@@ -14,17 +16,20 @@ public struct MaskFunction: Sendable {
     /// A mask by its function.
     /// - Parameters:
     ///   - name: what identifies the function; put its parameters into it.
+    ///   - dependsOnHead: false promises that all heads see the same keys.
     ///   - bounds: keys outside of which no query of a range sees anything.
     ///   - classify: what a tile holds; ``TileCoverage/partial`` is always a safe answer.
     ///   - allows: whether a query sees a key.
     public init(
         _ name: String,
+        dependsOnHead: Bool = true,
         bounds: (@Sendable (_ queries: Range<Int>, _ geometry: MaskGeometry) -> Range<Int>)? = nil,
         classify: (@Sendable (_ queries: Range<Int>, _ keys: Range<Int>, _ geometry: MaskGeometry) -> TileCoverage)? =
             nil,
         allows: @escaping @Sendable (_ query: Int, _ key: Int, _ geometry: MaskGeometry) -> Bool
     ) {
         self.name = name
+        self.dependsOnHead = dependsOnHead
         visible = allows
         tile = classify
         self.bounds = bounds

@@ -8,7 +8,10 @@ public enum OperatorDocument {
         OptionDescription("causal", "`true` (or `\"bottom-right\"`), `\"top-left\"`, `false`", default: "false"),
         OptionDescription("window", "`[left, right]` keys around a query, -1 for unlimited", default: "[-1, -1]"),
         OptionDescription(
-            "mask", "an expression such as `{\"or\": [{\"prefix\": 10}, \"causal\"]}`", default: "\"full\""),
+            "mask",
+            "an expression such as `{\"or\": [{\"prefix\": 10}, \"causal\"]}`, of full, causal, causal-top-left, window, "
+                + "prefix, documents, tree, shift, blocks, and, or, not",
+            default: "\"full\""),
         OptionDescription("softcap", "scores become softcap · tanh(score / softcap)", default: "none"),
         OptionDescription("dropout", "probability of dropping a weight, from 0 to below 1", default: "0"),
         OptionDescription("seed", "seed of the dropout pattern", default: "0"),

@@ -19,12 +19,18 @@ public struct BenchCase: Sendable, Hashable {
     public let problem: AttentionProblem
     /// Where operands come from.
     public let source: Source
+    /// Options of single operators in this case, by id; the others run as they were made.
+    public let configurations: [String: [String: ConfigurationValue]]
 
     /// A case with random operands.
-    public init(name: String, preset: String, problem: AttentionProblem, seed: UInt64 = 1) {
+    public init(
+        name: String, preset: String, problem: AttentionProblem, seed: UInt64 = 1,
+        configurations: [String: [String: ConfigurationValue]] = [:]
+    ) {
         self.name = name
         self.preset = preset
         self.problem = problem
+        self.configurations = configurations
         self.source = .random(seed: seed)
     }
 
@@ -35,6 +41,7 @@ public struct BenchCase: Sendable, Hashable {
     public init(name: String, preset: String, path: String, options: AttentionOptions = .init()) throws(BenchError) {
         self.name = name
         self.preset = preset
+        self.configurations = [:]
         self.source = .file(path: path)
         let inputs = try Self.read(path)
         do throws(AttentionError) {
@@ -78,7 +85,10 @@ public struct BenchCase: Sendable, Hashable {
             shorter.keyLength /= 2
             shorter.queryLength = max(1, shorter.queryLength / 2)
         }
-        return shorter == problem ? self : BenchCase(name: name, preset: preset, problem: shorter, seed: seed)
+        return shorter == problem
+            ? self
+            : BenchCase(
+                name: name, preset: preset, problem: shorter, seed: seed, configurations: configurations)
     }
 
     /// Whether the time goes into reading keys and values rather than into arithmetic: few rows share each key read.

@@ -34,13 +34,18 @@ public struct BenchPreset: Sendable, Hashable {
     /// Images as sequences, for operators that see a grid.
     public static let grid = BenchPreset(
         name: "grid", summary: "full attention over grids of 16x16, 32x32 and 64x64, head dim 32, 4 heads")
+    /// Sparse patterns beside dense attention.
+    public static let sparse = BenchPreset(
+        name: "sparse",
+        summary:
+            "block-sparse attention at a tenth of the blocks: random, BigBird, image windows; dense operators beside")
     /// Real numbers.
     public static let minilm = BenchPreset(
         name: "minilm", summary: "query, key and value of one all-MiniLM-L6-v2 layer on a paragraph")
 
     /// Every preset.
     public static let all: [BenchPreset] = [
-        .default, .quick, .minilm, .lengths, .causal, .gqa, .decode, .window, .long, .grid,
+        .default, .quick, .minilm, .lengths, .causal, .gqa, .decode, .window, .long, .grid, .sparse,
     ]
 
     /// The preset of a name.
@@ -108,6 +113,8 @@ public struct BenchPreset: Sendable, Hashable {
             return factory.grid(lengths: [4096, 8192, 16384], headDims: [64], heads: 2, kvHeads: 2)
         case Self.grid.name:
             return factory.grid(lengths: [256, 1024, 4096], headDims: [32], heads: 4, kvHeads: 4)
+        case Self.sparse.name:
+            return factory.sparse(lengths: [4096], headDim: 64)
         case Self.minilm.name:
             return [try BenchCase(name: "minilm layer", preset: name, path: minilmPath)]
         default:
@@ -142,6 +149,37 @@ private struct CaseFactory {
                 make(queries: 1, keys: length, headDim: headDim, heads: heads, kvHeads: kvHeads, mask: .causal)
             }
         }
+    }
+
+    /// Patterns that keep a tenth of the blocks of 64, for lengths of a square grid.
+    func sparse(lengths: [Int], headDim: Int) -> [BenchCase] {
+        (overrides.headDims ?? [headDim]).flatMap { headDim in
+            (overrides.lengths ?? lengths).flatMap { length in
+                patterns(length).map { name, pattern in
+                    let dense = make(
+                        queries: length, keys: length, headDim: headDim, heads: 8, kvHeads: 8, mask: .full)
+                    return BenchCase(
+                        name: dense.name.replacing("full", with: name), preset: preset, problem: dense.problem,
+                        configurations: ["block-sparse": ["pattern": pattern.configuration]])
+                }
+            }
+        }
+    }
+
+    private func patterns(_ length: Int) -> [(String, BlockPattern)] {
+        let side = Int(Double(length).squareRoot())
+        let blocks = (length + 63) / 64
+        var result: [(String, BlockPattern)] = [
+            ("random", .random(density: 0.085, perHead: true)),
+            (
+                "bigbird",
+                .bigBird(windowBlocks: 1, globalBlocks: 1, randomBlocks: max(0, blocks / 10 - 4), perHead: true)
+            ),
+        ]
+        if side * side == length {
+            result.append(("image", .image(height: side, width: side, window: max(1, side / 20))))
+        }
+        return result
     }
 
     private func make(

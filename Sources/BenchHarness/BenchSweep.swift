@@ -56,11 +56,33 @@ public struct BenchSweep: Sendable {
         for (index, benchCase) in cases.enumerated() {
             report(.started(index: index, count: cases.count, name: benchCase.name))
             let remaining = seconds - (AlternatingTimer.now() - start)
-            let lines = try measure(benchCase, budget: max(0.2, remaining / Double(cases.count - index)))
+            let lines = try configured(for: benchCase).measure(
+                benchCase, budget: max(0.2, remaining / Double(cases.count - index)))
             report(.finished(index: index, count: cases.count, lines: lines))
             results += lines
         }
         return results
+    }
+
+    /// The sweep with the options that a case has for its operators.
+    private func configured(for benchCase: BenchCase) throws(BenchError) -> BenchSweep {
+        var result = self
+        do throws(AttentionError) {
+            for (index, configured) in operators.enumerated() {
+                guard let options = benchCase.configurations[configured.id] else { continue }
+                result.operators[index] = try configured.with(options)
+            }
+        } catch {
+            throw .attention(error)
+        }
+        return result
+    }
+
+    /// The problem with an operator's own pattern in its mask.
+    private static func whole(_ problem: AttentionProblem, _ configured: ConfiguredOperator) -> AttentionProblem {
+        var result = problem
+        result.options.mask = .and([problem.options.mask, configured.pattern(for: problem)])
+        return result
     }
 
     private func measure(_ benchCase: BenchCase, budget: Double) throws(BenchError) -> [ResultLine] {
@@ -116,6 +138,11 @@ public struct BenchSweep: Sendable {
                     // Plain softmax attention has one reference for all.
                     if exact == nil { exact = try ReferenceCheck(plain, problem: problem, effort: .sampled) }
                     lines[index].check = try exact?.verdict(on: output)
+                } else if configured.capabilities.exactness == .exact {
+                    // Exact over a pattern of its own: the same reference under another mask.
+                    let own = try ReferenceCheck(
+                        call.inputs, problem: Self.whole(problem, configured), effort: .sampled)
+                    lines[index].check = try own.verdict(on: output)
                 } else {
                     lines[index].check = try ownCheck(configured, benchCase)
                 }
@@ -184,8 +211,12 @@ public struct BenchSweep: Sendable {
             try calls[subject].run()
         }
         peaks.take()
-        let flops = problem.usefulFlops * direction.flopFactor
+        let plainFlops = problem.usefulFlops * direction.flopFactor
         for (subject, index) in able.enumerated() {
+            let pattern = operators[index].pattern(for: problem)
+            let flops =
+                pattern == .full
+                ? plainFlops : Self.whole(problem, operators[index]).usefulFlops * direction.flopFactor
             guard
                 let timing = Measurement(
                     samples: samples[subject].seconds, callsPerSample: samples[subject].callsPerSample)

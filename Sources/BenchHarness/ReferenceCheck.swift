@@ -62,11 +62,13 @@ public struct ReferenceCheck: Sendable {
         coverage = effort == .everything ? CheckCoverage(all: problem) : CheckCoverage(sampling: problem)
         var parts: [Part] = []
         func add(_ head: Int?, _ rows: Range<Int>, _ inputs: AttentionInputs) throws(AttentionError) {
+            var options = problem.options
+            if let head, options.mask.dependsOnHead { options.mask = options.mask.seen(byAll: head) }
             func run(_ precision: ReferencePrecision) throws(AttentionError) -> AttentionOutput {
                 guard let reference else {
-                    return try DenseReference.forward(inputs, options: problem.options, precision: precision)
+                    return try DenseReference.forward(inputs, options: options, precision: precision)
                 }
-                return try reference.reference(inputs, options: problem.options, precision: precision)
+                return try reference.reference(inputs, options: options, precision: precision)
             }
             parts.append(Part(head: head, rows: rows, truth: try run(.double), plain: try run(.float)))
         }
@@ -129,5 +131,15 @@ private struct Extremes {
     func tolerance(_ stored: DType, scores: Double = 0, exactness: Exactness) -> Double {
         ErrorLimit.allowed(
             floatError: floatError, magnitude: magnitude, scores: scores, stored: stored, exactness: exactness)
+    }
+}
+
+extension AttentionMask {
+    /// What one head sees, for every head: the mask of operands that were cut out of that head.
+    fileprivate func seen(byAll head: Int) -> AttentionMask {
+        .function(
+            MaskFunction("head \(head) alone", dependsOnHead: false) { query, key, geometry in
+                allows(query: query, key: key, geometry.seen(by: head))
+            })
     }
 }

@@ -140,7 +140,7 @@ import Yams
         (
             #"{"mask": {"xor": []}}"#,
             #"option 'mask' is {"xor": []}; expected "full", "causal", "causal-top-left", "#
-                + "or an object with window, prefix, and, or, not"
+                + "or an object with window, prefix, and, or, not, documents, tree, shift or blocks"
         ),
         (#"{"mask": {"or": [{"prefix": -3}]}}"#, "option 'prefix' is -3; expected a length from 0 up"),
         ("[1]", "option 'attention' is [1]; expected an operator's name or an object"),

@@ -34,7 +34,7 @@ import Testing
         ]
     }()
 
-    static let ids = ["full", "memory-efficient", "flash", "grouped-query"]
+    static let ids = ["full", "memory-efficient", "flash", "grouped-query", "block-sparse"]
 
     @Test(arguments: ids, ComputeContext.availableISAs)
     func matchesTheReference(id: String, isa: String) throws {

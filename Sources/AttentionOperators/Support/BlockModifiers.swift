@@ -9,9 +9,9 @@ struct BlockModifiers: Sendable {
     let slopes: [Float]?
     private let dropout: DropoutPattern?
     private let scoreFunction: ScoreCallback.Box?
-    private let dependsOnHead: Bool
+    let dependsOnHead: Bool
 
-    private static let log2e: Float = 1.442_695
+    static let log2e: Float = 1.442_695
 
     init(_ problem: AttentionProblem, _ inputs: AttentionInputs) throws(AttentionError) {
         self.problem = problem
@@ -22,6 +22,11 @@ struct BlockModifiers: Sendable {
         scoreFunction = problem.options.scoreFunction.map(ScoreCallback.Box.init)
         dependsOnHead = problem.options.mask.dependsOnHead
     }
+
+    /// Whether scores are changed by nothing that counts keys one by one from the block's first.
+    ///
+    /// Only then may blocks that are not neighbours be computed as one.
+    var toleratesGaps: Bool { slopes == nil && dropout == nil && scoreFunction == nil }
 
     /// What the mask lets through of a block, without looking at data.
     func coverage(_ rows: RowBlock, keys: Range<Int>, band: KeyBand?, _ geometry: MaskGeometry) -> TileCoverage {
@@ -152,11 +157,16 @@ struct BlockModifiers: Sendable {
                 continue
             }
             let geometry = geometry.seen(by: rows.head(row))
-            for key in 0..<keys.count {
-                let dense = mask.map { $0.base.load(fromByteOffset: index + key * $0.strides[3], as: UInt8.self) } ?? 1
-                let allowed =
-                    !evaluates || problem.options.mask.allows(query: query, key: keys.lowerBound + key, geometry)
-                tile[key] = dense != 0 && allowed ? 1 : 0
+            if evaluates {
+                problem.options.mask.fill(tile, query: query, keys: keys, geometry)
+            } else {
+                tile.update(repeating: 1, count: keys.count)
+            }
+            if let mask {
+                for key in 0..<keys.count
+                where mask.base.load(fromByteOffset: index + key * mask.strides[3], as: UInt8.self) == 0 {
+                    tile[key] = 0
+                }
             }
             pointers[row] = UnsafePointer(tile)
         }

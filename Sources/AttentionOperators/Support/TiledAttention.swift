@@ -8,9 +8,9 @@ struct TiledAttention: @unchecked Sendable {
     let context: ComputeContext
     let layout: BlockScratch
     let modifiers: BlockModifiers
-    private let query: OperandView
-    private let key: OperandView
-    private let value: OperandView
+    let query: OperandView
+    let key: OperandView
+    let value: OperandView
     /// Keeps the operands' memory alive while tasks read it.
     private let inputs: AttentionInputs
 
