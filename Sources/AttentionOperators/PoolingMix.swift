@@ -124,10 +124,10 @@ public struct PoolingMix: AttentionOperator {
         let blocks = (channels + Self.channelBlock - 1) / Self.channelBlock
         let window = window(problem, length: problem.keyLength)
         let scratch = window.scratchFloats(channels: Self.channelBlock) * max(1, min(context.threads, blocks))
+        let copies = problem.dtype == .float32 ? 0 : 2 * window.rows * window.columns * channels
         return AttentionPlan(
             problem: problem, queryTile: max(1, problem.queryLength), keyTile: max(1, problem.keyLength),
-            tasks: problem.batch * blocks,
-            workspaceBytes: 4 * (2 * window.rows * window.columns * channels + scratch),
+            tasks: problem.batch * blocks, workspaceBytes: 4 * (copies + scratch),
             isa: context.isa, threads: context.threads)
     }
 
@@ -173,12 +173,19 @@ public struct PoolingMix: AttentionOperator {
         _ source: OperandView, _ batch: Int, _ channels: SequenceChannels, _ window: PoolingWindow, given: Int,
         wanted: Int, isAdjoint: Bool, to result: Tensor
     ) {
+        guard window.length > 0 else { return }
         let width = channels.channels
         let positions = window.rows * window.columns
-        let plain = channels.room(positions)
-        let sums = channels.room(positions)
-        channels.read(source, batch, count: given, to: plain.freshFloats)
-        let cells = SendablePointer((plain.freshFloats, sums.freshFloats))
+        // F32 is read and written where it lies; what is not wanted of the output becomes zero again.
+        let plain = source.joinedFloats(batch, valueDim: channels.problem.valueDim, heads: channels.problem.kvHeads)
+        let copy = plain == nil ? channels.room(given) : nil
+        if let copy { channels.read(source, batch, count: given, to: copy.freshFloats) }
+        let isDirect = result.dtype == .float32
+        let sums = isDirect ? result : channels.room(positions)
+        let start = isDirect ? batch * result.shape[1] * width : 0
+        let cells = SendablePointer((plain ?? UnsafePointer(sums.freshFloats), sums.freshFloats + start))
+        let copied = SendablePointer(copy?.freshFloats)
+        let stride = plain == nil ? width : source.rowStride
         let factors = (0..<window.length).map { 1 / Float(window.count($0)) }
         let subtract = configuration.subtract
         let blocks = (width + Self.channelBlock - 1) / Self.channelBlock
@@ -186,21 +193,26 @@ public struct PoolingMix: AttentionOperator {
         channels.context.parallel(blocks, scratchFloats: scratchFloats) { block, scratch in
             let first = block * Self.channelBlock
             let count = min(Self.channelBlock, width - first)
-            let (x, sum) = (cells.base.0 + first, cells.base.1 + first)
+            let x = (copied.base.map { UnsafePointer($0) } ?? cells.base.0) + first
+            let sum = cells.base.1 + first
             for position in 0..<given {
                 let factor = isAdjoint ? factors[position] : 1
-                for c in position * width..<position * width + count { sum[c] = x[c] * factor }
+                let (from, to) = (x + position * stride, sum + position * width)
+                for c in 0..<count { to[c] = from[c] * factor }
             }
             (isAdjoint ? window.mirrored : window).sum(sum, width: width, channels: count, scratch: scratch)
             for position in 0..<wanted {
                 let factor = isAdjoint ? 1 : factors[position]
-                for c in position * width..<position * width + count {
-                    sum[c] = subtract ? sum[c] * factor - x[c] : sum[c] * factor
-                }
+                let (from, to) = (x + position * stride, sum + position * width)
+                let subtracts = subtract && position < given
+                for c in 0..<count { to[c] = subtracts ? to[c] * factor - from[c] : to[c] * factor }
+            }
+            for position in wanted..<positions {
+                for c in 0..<count { sum[position * width + c] = 0 }
             }
         }
-        channels.write(sums.freshFloats, count: wanted, to: result, batch)
-        withExtendedLifetime((plain, sums)) {}
+        if !isDirect { channels.write(sums.freshFloats, count: wanted, to: result, batch) }
+        withExtendedLifetime((copy, sums)) {}
     }
 
     /// The window of a sequence.

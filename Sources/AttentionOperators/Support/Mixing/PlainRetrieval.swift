@@ -1,4 +1,5 @@
 import AttentionCore
+import Foundation
 import Kernels
 import TensorCore
 
@@ -30,6 +31,8 @@ struct PlainRetrieval<Number: MixingNumber> {
     /// One row of a search.
     private struct Row {
         let index: Int
+        /// Among the log-sum-exps.
+        let place: Int
         /// `[1, headDim]`, `[1, r]`, `[kvHeads, valueDim]` and `[kvHeads, r]`.
         let query: PlainMatrix<Number>
         let asked: PlainMatrix<Number>
@@ -37,21 +40,28 @@ struct PlainRetrieval<Number: MixingNumber> {
         let offered: PlainMatrix<Number>
         /// Weight of each retrieval, `[1, kvHeads]`.
         let weights: PlainMatrix<Number>
+        /// Of the scores of the retrievals.
+        let logSumExp: Double
     }
 
-    /// The log-sum-exp is that of the searches: it tells how large their scores are, and so how well they are known.
+    /// The log-sum-exp tells how large scores are, and so how well they are known: the magnitudes of the searches' and of
+    /// the retrievals' add up, for one softmax follows the other.
     func forward() throws(AttentionError) -> AttentionOutput {
         let search = try DenseReference.forward(wide.inputs, options: problem.options, precision: precision)
         let dim = problem.valueDim
         var output = [Number](repeating: 0, count: problem.batch * problem.queryLength * problem.heads * dim)
+        var scores = [Double](repeating: -.infinity, count: search.logSumExp?.count ?? 0)
+        let searched = search.logSumExp?.doubles() ?? []
         each(search) { row in
+            scores[row.place] = abs(searched[row.place]) + abs(row.logSumExp)
             let mixed = row.weights.times(row.retrievals)
             for c in 0..<dim { output[row.index * dim + c] = mixed.cells[c] }
         }
         return AttentionOutput(
             output: try PlainMixing<Number>.tensor(
                 output, [problem.batch, problem.queryLength, problem.heads, dim], "output"),
-            logSumExp: search.logSumExp)
+            logSumExp: try PlainMixing<Double>.tensor(
+                scores, [problem.batch, problem.heads, problem.queryLength], "log_sum_exp"))
     }
 
     func backward(_ gradient: OutputGradient) throws(AttentionError) -> AttentionGradients {
@@ -123,8 +133,10 @@ struct PlainRetrieval<Number: MixingNumber> {
                     let weights = PlainMatrix(rows: 1, columns: count, cells: exponentials.map { $0 / sum })
                     body(
                         Row(
-                            index: index, query: own, asked: asked, retrievals: retrievals, offered: offered,
-                            weights: weights))
+                            index: index,
+                            place: (batch * problem.heads + head) * problem.queryLength + n, query: own, asked: asked,
+                            retrievals: retrievals, offered: offered,
+                            weights: weights, logSumExp: Double(highest) + log(Double(sum))))
                 }
             }
         }

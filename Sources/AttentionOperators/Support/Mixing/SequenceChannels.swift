@@ -91,6 +91,14 @@ struct SequenceChannels: Sendable {
     func room(_ positions: Int) -> Tensor { Tensor(zeros: [positions * channels + 16]) }
 }
 
+extension OperandView {
+    /// The first position of a sequence of an F32 tensor whose heads lie side by side; `nil` for others.
+    func joinedFloats(_ batch: Int, valueDim: Int, heads: Int) -> UnsafePointer<Float>? {
+        guard code == DType.float32.kernelCode, heads == 1 || headStride == valueDim else { return nil }
+        return row(batch, 0, head: 0).assumingMemoryBound(to: Float.self)
+    }
+}
+
 extension Tensor {
     /// The first element of F32 storage that nobody else reads yet.
     var freshFloats: UnsafeMutablePointer<Float> { freshMutableAddress.assumingMemoryBound(to: Float.self) }
