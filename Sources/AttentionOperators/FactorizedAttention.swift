@@ -5,6 +5,8 @@ public import Kernels
 /// Axial Attention, 2019): the full pattern as a product of sparse ones, so that every earlier position still reaches
 /// every later one within two applications (one for each axis of a grid).
 ///
+/// Three more schemes factorise the products instead of the pattern: efficient attention, low rank and landmarks.
+///
 /// Operands [batch, length, heads, headDim] of any lengths; a grid must hold exactly as many positions as there are
 /// queries and keys. Blocks without a kept pair are never computed.
 /// Cost: O(kept blocks · blockSize^2), O(L · sqrt L) pairs with a stride near sqrt L; working memory O(1) for each thread
@@ -37,8 +39,9 @@ public struct FactorizedAttention: AttentionOperator {
                 OptionDescription(
                     "scheme",
                     "the factors: `{\"name\": \"strided\", \"stride\": l}`, "
-                        + "`{\"name\": \"fixed\", \"stride\": l, \"summary\": c}` or "
-                        + "`{\"name\": \"axial\", \"shape\": [H, W]}`",
+                        + "`{\"name\": \"fixed\", \"stride\": l, \"summary\": c}`, "
+                        + "`{\"name\": \"axial\", \"shape\": [H, W]}`, `{\"name\": \"efficient\"}`, "
+                        + "`{\"name\": \"low-rank\", \"rank\": r}` or `{\"name\": \"landmarks\", \"count\": m}`",
                     default: "strided with a stride of 128"),
                 OptionDescription(
                     "integration",
@@ -63,6 +66,9 @@ public struct FactorizedAttention: AttentionOperator {
             fixed(l, c):  A1 = {j : floor(j / l) = floor(p / l)};
                           A2 = {j : j mod l in {l - c, ..., l - 1}}: the paper's set ends with l, which no remainder is.
             axial(shape): A_a = {j : j differs from p on axis a alone, or not at all}, last axis fastest.
+            efficient:    softmax_features(Q) (softmax_tokens(K)ᵀ V).
+            low-rank(r):  softmax(scale · Q (E K)ᵀ) (F V), as linformer.
+            landmarks(m): softmax(Q K'ᵀ) pinv(softmax(Q' K'ᵀ)) softmax(Q' Kᵀ) V, as nystrom.
             merged: one softmax over the union. alternating: A_(step mod n). per-head: head h has A_floor(h · n / heads).
             """,
         choose: """
@@ -73,11 +79,17 @@ public struct FactorizedAttention: AttentionOperator {
         limits: """
             strided and fixed are causal by definition. Strided columns touch nearly every block of 64, so merged strided
             attention saves little time here until l is well above 64; fixed and axial follow the blocks. A grid's shape
-            must hold exactly the positions of the problem.
+            must hold exactly the positions of the problem. efficient, low-rank and landmarks approximate: they take what
+            their operators take, and integration and step mean nothing to them.
             """)
 
     /// The options in force.
     public let configuration: Configuration
+    /// What computes a scheme that is no pattern.
+    fileprivate let approximation: (any AttentionOperator)?
+
+    /// The facts of the scheme: a pattern's are those of the type.
+    public var capabilities: AttentionCapabilities { approximation?.capabilities ?? Self.capabilities }
 
     /// Checks the options.
     /// - Throws: ``AttentionCore/AttentionError/invalidOption(name:expected:actual:)``.
@@ -90,11 +102,18 @@ public struct FactorizedAttention: AttentionOperator {
             throw .invalidOption(
                 name: "step", expected: "0 unless integration is alternating", actual: "\(configuration.step)")
         }
+        approximation = try configuration.scheme.approximation()
+        if approximation != nil, configuration.integration != .merged {
+            throw .invalidOption(
+                name: "integration", expected: "merged for a scheme that is no pattern",
+                actual: configuration.integration.rawValue)
+        }
         self.configuration = configuration
     }
 
     /// What the kernels cannot do, a grid that does not fit, and heads that the factors do not divide.
     public func unsupportedReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
+        if let approximation { return approximation.unsupportedReasons(for: problem) }
         var reasons = Self.capabilities.unsupportedReasons(for: problem)
         if case .axial(let shape) = configuration.scheme {
             let positions = shape.reduce(1, *)
@@ -119,6 +138,7 @@ public struct FactorizedAttention: AttentionOperator {
 
     /// The pairs of the factors that the integration takes.
     public func pattern(for problem: AttentionProblem) -> AttentionMask {
+        if approximation != nil { return .full }
         let factors = configuration.scheme.factors
         switch configuration.integration {
         case .merged: return .or(factors.map(\.mask))
@@ -144,7 +164,7 @@ public struct FactorizedAttention: AttentionOperator {
     /// The part of all pairs that queries see, from 0 to 1.
     ///
     /// Cost: O(queryLength · keyLength), times heads per head.
-    public func density(for problem: AttentionProblem) -> Double { run(problem).density }
+    public func density(for problem: AttentionProblem) -> Double { approximation == nil ? run(problem).density : 1 }
 
     /// How many applications it takes until every position has reached every one that may see it: all later ones for
     /// causal schemes, all for grids; `nil` when it never does.
@@ -154,6 +174,8 @@ public struct FactorizedAttention: AttentionOperator {
     ///
     /// Cost: O(length³ / 64) for each application: for short lengths.
     public func hops(length: Int) -> Int? {
+        // Products of the whole reach everything at once.
+        if approximation != nil { return 1 }
         let factors = configuration.scheme.factors
         let isMerged = configuration.integration == .merged
         let geometry = MaskGeometry(queryLength: length, keyLength: length)
@@ -173,7 +195,7 @@ public struct FactorizedAttention: AttentionOperator {
 
     /// One task for each block of queries and head, or heads that share their keys.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        run(problem).plan(context)
+        approximation?.plan(problem, context: context) ?? run(problem).plan(context)
     }
 
     /// Runs the tasks.
@@ -181,7 +203,8 @@ public struct FactorizedAttention: AttentionOperator {
     public func forward(
         _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
     ) throws(AttentionError) -> AttentionOutput {
-        try run(plan.problem).forward(inputs, context)
+        if let approximation { return try approximation.forward(inputs, plan: plan, context: context) }
+        return try run(plan.problem).forward(inputs, context)
     }
 
     /// Computes scores again from the log-sum-exp, block by block.
@@ -190,10 +213,43 @@ public struct FactorizedAttention: AttentionOperator {
         _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
         context: ComputeContext
     ) throws(AttentionError) -> AttentionGradients {
-        try run(plan.problem).backward(inputs, output, gradient, context)
+        if let approximation {
+            return try approximation.backward(
+                inputs, output: output, gradient: gradient, plan: plan, context: context)
+        }
+        return try run(plan.problem).backward(inputs, output, gradient, context)
     }
 
-    private func run(_ problem: AttentionProblem) -> PatternedRun {
+    fileprivate func run(_ problem: AttentionProblem) -> PatternedRun {
         PatternedRun(problem, pattern: pattern(for: problem))
+    }
+}
+
+extension FactorizedAttention {
+    /// The tensors that the scheme owns: the projections of low rank.
+    public func parameters(for problem: AttentionProblem) -> [OperatorParameter] {
+        approximation?.parameters(for: problem) ?? []
+    }
+
+    /// As the scheme has it: over its pattern by the dense reference, or by the reference of its approximation.
+    public func reference(
+        _ inputs: AttentionInputs, options: AttentionOptions, precision: ReferencePrecision
+    ) throws(AttentionError) -> AttentionOutput {
+        if let approximation { return try approximation.reference(inputs, options: options, precision: precision) }
+        return try DenseReference.forward(
+            inputs, options: run(AttentionProblem(inputs, options: options)).whole.options, precision: precision)
+    }
+
+    /// The gradients of ``reference(_:options:precision:)``.
+    public func referenceGradients(
+        _ inputs: AttentionInputs, gradient: OutputGradient, options: AttentionOptions, precision: ReferencePrecision
+    ) throws(AttentionError) -> AttentionGradients {
+        if let approximation {
+            return try approximation.referenceGradients(
+                inputs, gradient: gradient, options: options, precision: precision)
+        }
+        return try DenseReference.backward(
+            inputs, gradient: gradient, options: run(AttentionProblem(inputs, options: options)).whole.options,
+            precision: precision)
     }
 }

@@ -60,6 +60,40 @@ import Testing
         #expect(try hops(.fixed(stride: 8, summary: 1), .alternating, 64) == 2)
     }
 
+    /// Schemes that factorise the products, and the operators that they stand for.
+    static let approximations: [(ConfigurationValue, AttentionSpecification?)] = [
+        (["name": "low-rank", "rank": 16], AttentionSpecification(name: "linformer", configuration: ["rank": 16])),
+        (["name": "landmarks", "count": 9], AttentionSpecification(name: "nystrom", configuration: ["landmarks": 9])),
+        (["name": "efficient"], nil),
+    ]
+
+    @Test(arguments: approximations.indices)
+    func schemesOfProductsAreTheirOperators(index: Int) throws {
+        let (scheme, twin) = Self.approximations[index]
+        let configured = try OperatorRegistry.builtIn.make("factorized", configuration: ["scheme": scheme])
+        let context = try ComputeContext(threads: 2)
+        let report = ConformanceSuite.run(configured, contexts: [context], minimumAccepted: 100)
+        #expect(report.isPassing, "\(scheme.jsonText): \(report)")
+        let gradients = GradientSuite.compare(configured, contexts: [context])
+        #expect(gradients.isPassing && gradients.accepted > 20, "\(scheme.jsonText): \(gradients)")
+        let problem = AttentionProblem(queryLength: 32, heads: 2, headDim: 8)
+        #expect(!configured.isPlain(for: problem))
+        guard let twin else { return }
+        let other = try OperatorRegistry.builtIn.make(twin.name, configuration: twin.configuration)
+        let inputs = try configured.initialising(AttentionCase("twin", queryLength: 40, headDim: 16).inputs()).inputs
+        #expect(try configured.forward(inputs).output.bitwiseEquals(other.forward(inputs).output))
+    }
+
+    @Test func patternsAndProductsDoNotMix() {
+        #expect(
+            throws: AttentionError.invalidOption(
+                name: "integration", expected: "merged for a scheme that is no pattern", actual: "per-head")
+        ) { try FactorizedAttention(.init(scheme: .efficient, integration: .perHead)) }
+        #expect(throws: AttentionError.self) {
+            try OperatorRegistry.builtIn.make("factorized", configuration: ["scheme": ["name": "low-rank", "rank": 0]])
+        }
+    }
+
     @Test(arguments: ComputeContext.availableISAs)
     func gridsMatchTheReference(isa: String) throws {
         for shape in [[9, 16], [4, 6, 6]] {

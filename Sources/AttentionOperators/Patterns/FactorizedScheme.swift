@@ -2,8 +2,7 @@ public import AttentionCore
 
 /// How full attention is factorised.
 ///
-/// Every case here is exact over declared pairs. Factorisations of the products themselves (efficient, low-rank, landmarks)
-/// are operators of their own.
+/// The first three are exact over declared pairs; the others factorise the products themselves and approximate.
 public enum FactorizedScheme: Sendable, Hashable {
     /// Sparse Transformer, strided: the last `stride` keys and the own one; every `stride`-th key.
     case strided(stride: Int)
@@ -11,9 +10,15 @@ public enum FactorizedScheme: Sendable, Hashable {
     case fixed(stride: Int, summary: Int)
     /// Axial: along each axis of a grid, last axis fastest.
     case axial(shape: [Int])
+    /// ``EfficientAttention``: softmax over the features of queries and over the tokens of keys.
+    case efficient
+    /// ``LinformerAttention``: projections of the sequence to `rank` keys and values.
+    case lowRank(rank: Int)
+    /// ``NystromAttention``: through `count` landmarks.
+    case landmarks(count: Int)
 
     /// The names of all schemes.
-    public static let names = ["strided", "fixed", "axial"]
+    public static let names = ["strided", "fixed", "axial", "efficient", "low-rank", "landmarks"]
 
     /// The sparse patterns, in the paper's order: along the rows first for a grid, which is the last axis.
     public var factors: [TokenPattern] {
@@ -21,6 +26,23 @@ public enum FactorizedScheme: Sendable, Hashable {
         case .strided(let stride): [.recent(stride: stride), .everyNth(stride: stride)]
         case .fixed(let stride, let summary): [.stretch(stride: stride), .summaries(stride: stride, summary: summary)]
         case .axial(let shape): shape.indices.reversed().map { .line(shape: shape, axis: $0) }
+        case .efficient, .lowRank, .landmarks: []
+        }
+    }
+
+    /// The operator that computes a factorisation of the products; `nil` for patterns.
+    func approximation() throws(AttentionError) -> (any AttentionOperator)? {
+        switch self {
+        case .strided, .fixed, .axial: return nil
+        case .efficient: return EfficientAttention(NoConfiguration())
+        case .lowRank(let rank):
+            var options = LinformerAttention.Configuration()
+            options.rank = rank
+            return try LinformerAttention(options)
+        case .landmarks(let count):
+            var options = NystromAttention.Configuration()
+            options.landmarks = count
+            return try NystromAttention(options)
         }
     }
 
@@ -44,6 +66,7 @@ public enum FactorizedScheme: Sendable, Hashable {
             guard shape.count >= 2, !fits.1 else {
                 throw .invalidOption(name: "shape", expected: "two extents or more, from 1 up", actual: "\(shape)")
             }
+        case .efficient, .lowRank, .landmarks: _ = try approximation()
         }
     }
 }
@@ -58,7 +81,10 @@ extension FactorizedScheme: Codable {
         case "fixed":
             self = .fixed(
                 stride: try reader.integer("stride", default: 128), summary: try reader.integer("summary", default: 8))
-        default: self = .axial(shape: try reader.integers("shape"))
+        case "axial": self = .axial(shape: try reader.integers("shape"))
+        case "low-rank": self = .lowRank(rank: try reader.integer("rank", default: 128))
+        case "landmarks": self = .landmarks(count: try reader.integer("count", default: 64))
+        default: self = .efficient
         }
         try reader.finish()
         try validate()
@@ -71,6 +97,9 @@ extension FactorizedScheme: Codable {
         case .fixed(let stride, let summary):
             ["name": "fixed", "stride": .integer(stride), "summary": .integer(summary)]
         case .axial(let shape): ["name": "axial", "shape": .array(shape.map { .integer($0) })]
+        case .efficient: ["name": "efficient"]
+        case .lowRank(let rank): ["name": "low-rank", "rank": .integer(rank)]
+        case .landmarks(let count): ["name": "landmarks", "count": .integer(count)]
         }
     }
 
