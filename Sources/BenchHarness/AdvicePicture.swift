@@ -89,6 +89,7 @@ public enum AdvicePicture {
             --edge:#777e87;--front:#e9eaeb;\(dark)}}\(series)\
             text{font:11px system-ui,"DejaVu Sans",sans-serif;fill:var(--soft)}.title{font-size:17px;font-weight:600;\
             fill:var(--ink)}.note{font-size:12px}.name{font-size:13px;font-weight:600;fill:var(--ink)}\
+            .best,.other{paint-order:stroke;stroke:var(--ground);stroke-width:3px;stroke-linejoin:round}\
             .best{font-weight:600;fill:var(--ink)}.ground{fill:var(--ground)}line.grid{stroke:var(--rule)}\
             line.axis{stroke:var(--edge)}.frontline{fill:none;stroke:var(--front);stroke-width:1.4;\
             stroke-dasharray:4 3;opacity:.6}.ring{fill:none;stroke:var(--front);stroke-width:1.4}\

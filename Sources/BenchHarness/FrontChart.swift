@@ -40,12 +40,17 @@ struct FrontChart {
         let times = Axis(
             low: log10(quickest) - 0.12, high: max(log10(slowest) + 0.25, log10(quickest) + 0.6), start: plotLeft,
             end: plotRight)
+        // Beyond twice the norm how wrong a result is does not matter either: such marks stand on the top line.
         // Errors of rounding stand on the bottom line: how small they are does not matter.
-        let low = log10(Advice.rounding) - 0.6
-        let high = max(0.3, log10(shown.map(\.error).max() ?? 1) + 0.15)
+        let smallest = shown.map(\.error).filter { $0 > Advice.rounding }.min() ?? 1
+        let low = min(-3, log10(smallest).rounded(.down)) - 0.9
+        let high = 0.35
         let errors = Axis(low: low, high: high, start: plotBottom, end: top + 6)
         func place(_ point: Point) -> (Double, Double) {
-            (times.place(log10(point.seconds)), errors.place(max(log10(max(point.error, 1e-300)), low + 0.3)))
+            (
+                times.place(log10(point.seconds)),
+                errors.place(point.error <= Advice.rounding ? low + 0.25 : min(log10(point.error), high - 0.06))
+            )
         }
         let front = shown.filter(\.isOnFront).sorted { $0.seconds < $1.seconds }
         var body = grid(times, errors)
@@ -81,7 +86,11 @@ struct FrontChart {
 
     /// Names where they cover no other name; those on the front first.
     private func labels(_ shown: [Point], _ place: (Point) -> (Double, Double)) -> String {
-        var taken: [(x: ClosedRange<Double>, y: ClosedRange<Double>)] = []
+        var taken: [(x: ClosedRange<Double>, y: ClosedRange<Double>)] = shown.map { point in
+            let (x, y) = place(point)
+            let reach = point.isOnFront ? 9.0 : 5
+            return ((x - reach)...(x + reach), (y - reach)...(y + reach))
+        }
         var body = ""
         let size = detail == .names ? 6.2 : 5.4
         for point in shown.sorted(by: { $0.isOnFront && !$1.isOnFront }) where point.isOnFront || detail == .names {
@@ -104,12 +113,12 @@ struct FrontChart {
 
     private func grid(_ times: Axis, _ errors: Axis) -> String {
         var body = ""
-        for exponent in stride(from: -5.0, through: errors.high, by: 1) {
+        for exponent in stride(from: (errors.low + 0.5).rounded(.up), through: errors.high, by: 1) {
             let y = errors.place(exponent)
             body += Markup.line(plotLeft, y, plotRight, y, kind: "grid")
             body += Markup.text(Self.part(exponent), x: plotLeft - 6, y: y + 4, anchor: "end")
         }
-        body += Markup.text("exact", x: plotLeft - 6, y: errors.place(errors.low + 0.3) + 4, anchor: "end")
+        body += Markup.text("exact", x: plotLeft - 6, y: errors.place(errors.low + 0.25) + 4, anchor: "end")
         body += Markup.line(plotLeft, plotBottom, plotRight, plotBottom, kind: "axis")
         for (value, label) in Self.timeTicks(times) {
             let x = times.place(log10(value))
@@ -124,6 +133,7 @@ struct FrontChart {
         case 0: "100 %"
         case -1: "10 %"
         case -2: "1 %"
+        case -3: "0.1 %"
         default: "1e\(Int(exponent))"
         }
     }
@@ -137,7 +147,7 @@ struct FrontChart {
                 ticks.append((value, label(value)))
             }
         }
-        return ticks.count > 9 ? ticks.filter { $0.1.hasPrefix("1") } : ticks
+        return Double(ticks.count) * 62 > axis.end - axis.start ? ticks.filter { $0.1.hasPrefix("1") } : ticks
     }
 
     private static func label(_ seconds: Double) -> String {

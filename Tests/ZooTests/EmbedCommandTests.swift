@@ -1,3 +1,5 @@
+import AttentionCore
+import AttentionOperators
 import Foundation
 import TensorCore
 import Testing
@@ -31,6 +33,29 @@ struct EmbedCommandTests {
         #expect(try vectors(outcome).count == count)
         let ours = try SafetensorsFile(path: out).tensor(named: "embeddings")
         #expect(try ours.maxAbsoluteDifference(expected) <= 2e-5)
+    }
+
+    /// Operators that own tensors and run the model's layers.
+    static let owners = OperatorRegistry.builtIn.entries.map(\.id).filter { id in
+        guard let configured = try? OperatorRegistry.builtIn[id] else { return false }
+        // The shortest text below has five tokens, which make no grid.
+        return [5, 512].map { AttentionProblem(queryLength: $0, heads: 12, headDim: 32) }.allSatisfy {
+            configured.unsupportedReasons(for: $0).isEmpty && !configured.parameters(for: $0).isEmpty
+        }
+    }
+
+    @Test(arguments: owners)
+    func operatorsThatOwnTensorsSayWhatTheyBegan(id: String) throws {
+        let problem = AttentionProblem(queryLength: 512, heads: 12, headDim: 32)
+        let names = try OperatorRegistry.builtIn[id].parameters(for: problem).map(\.name)
+        let texts = ["a cat sleeps", "the price of copper rose for the third day in a row"]
+        let outcome = try embed(["--attention", "{\"name\": \"\(id)\"}", "--json"] + texts)
+        let found = try vectors(outcome)
+        #expect(found.count == 2 && found.allSatisfy { $0.allSatisfy(\.isFinite) })
+        let initialised = try #require(outcome.object["initialised"] as? [String])
+        #expect(initialised == (0..<6).flatMap { layer in names.map { "layers.\(4 + 4 * layer).0.attention.\($0)" } })
+        let text = try embed(["--attention", id, texts[0]])
+        #expect(text.out.contains("not in the model, so begun by the operator's rule"))
     }
 
     @Test func linesOfFilesAndOfStandardInput() throws {
