@@ -106,13 +106,14 @@ class Worker:
 
 def torch_call(case: Case, tensors: dict[str, torch.Tensor]):
     """A function that computes the case in torch; the mask of a window is made outside of the timing."""
-    q, k, v = (tensors[name].transpose(1, 2) for name in ("query", "key", "value"))
     mask = None
     if case.window:
         i = torch.arange(case.length)
         mask = (i[None, :] - i[:, None]).abs() <= case.window // 2
 
     def call() -> torch.Tensor:
+        # Views, made inside so that they belong to the graph of a backward pass.
+        q, k, v = (tensors[name].transpose(1, 2) for name in ("query", "key", "value"))
         return torch.nn.functional.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=case.causal, enable_gqa=case.heads != case.kv_heads)
 

@@ -21,6 +21,19 @@ import Testing
         #expect(growth >= output / 2, "a growth of \(growth) bytes cannot hold the output")
     }
 
+    /// Three gradients and one buffer of sums; a matrix of scores would be 2 GiB.
+    @Test func gradientsGrowByTheirResultsAndAsMuchAgain() throws {
+        let outcome = try ZooProcess.run([
+            "bench", "--preset", "lengths", "--lengths", "8192", "--head-dims", "64", "--operators", "flash",
+            "--backward", "--seconds", "1", "--json", "-",
+        ])
+        #expect(outcome.status == 0, "\(outcome.error)")
+        let growth = try #require(try JSONLines.read(outcome.out).lines.first?.residentGrowthBytes)
+        let operand = 8192 * 8 * 64 * 4
+        #expect(growth <= 5 * operand, "grew by \(growth) bytes, of which \(3 * operand) are the gradients")
+        #expect(growth >= operand, "a growth of \(growth) bytes cannot hold the gradients")
+    }
+
     /// A scores matrix would make the plan grow sixteen-fold for each four-fold length.
     @Test(arguments: [
         ("flash", 1.1), ("grouped-query", 1.1), ("local", 1.1), ("memory-efficient", 4.2), ("full", 16.5),
