@@ -76,6 +76,18 @@ import Testing
 
     // MARK: Errors fall
 
+    @Test(arguments: [false, true])
+    func favorIsExactInTheLimitOfManyFeatures(isCausal: Bool) throws {
+        // Short vectors, so that the limit is near within a few thousand features.
+        var short = AttentionCase("short", queryLength: 48, headDim: 8)
+        short.amplitude = 0.1
+        let options = AttentionOptions(mask: isCausal ? .causal : .full)
+        let found = try error(make("favor", ["features": 8192]), short.inputs(), options).largest
+        #expect(found < 1e-4, "\(found)")
+        let few = try error(make("favor", ["features": 8]), short.inputs(), options).largest
+        #expect(few > 4 * found, "\(few) with 8 features, \(found) with 8192")
+    }
+
     @Test(arguments: [("linformer", "rank"), ("nystrom", "landmarks")])
     func errorsFallWithRank(id: String, option: String) throws {
         let inputs = try smooth(512, dim: 8)
