@@ -89,6 +89,12 @@ let package = Package(
 
         // Tools.
         .executableTarget(name: "registrygen"),
+        .target(name: "CAllocationGauge"),
+        .executableTarget(
+            name: "memorygauge",
+            dependencies: [
+                "AttentionCore", "AttentionOperators", "AttentionTesting", "CAllocationGauge", "Kernels", "TensorCore",
+            ]),
         .plugin(name: "RegistryPlugin", capability: .buildTool(), dependencies: ["registrygen"]),
 
         // Tests.
@@ -126,7 +132,7 @@ let package = Package(
 )
 
 /// Every Swift target speaks the same dialect.
-let inC = ["CKernels", "CZooPlugin", "PlainPlugin", "LeakyPlugin"]
+let inC = ["CAllocationGauge", "CKernels", "CZooPlugin", "PlainPlugin", "LeakyPlugin"]
 for target in package.targets where ![.system, .plugin].contains(target.type) && !inC.contains(target.name) {
     target.swiftSettings =
         (target.swiftSettings ?? []) + [

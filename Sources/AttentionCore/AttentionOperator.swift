@@ -52,9 +52,17 @@ public protocol AttentionOperator: Sendable {
     func parameters(for problem: AttentionProblem) -> [OperatorParameter]
 
     /// How the operator will run a problem that it supports. Cost: O(batch · queryLength) at most; no data is touched.
+    ///
+    /// Within ``Kernels/ComputeContext/maxBytes`` where the operator can do with so few, else the smallest plan it has.
     func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan
 
-    /// Computes a planned problem. Call ``forward(_:options:context:)`` instead, which checks first.
+    /// How the operator will compute the gradients of a problem, given the output; `nil` (the default) when it cannot say.
+    ///
+    /// Bytes as for ``plan(_:context:)``.
+    func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan?
+
+    /// Computes a planned problem. Call ``forward(_:options:context:)`` instead, which checks first and spreads the work over
+    /// the plan's threads.
     /// - Throws: ``AttentionError`` when operands contradict the plan.
     func forward(
         _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
@@ -103,6 +111,9 @@ extension AttentionOperator {
     public func unsupportedReasons(for problem: AttentionProblem) -> [UnsupportedReason] {
         capabilities.unsupportedReasons(for: problem)
     }
+
+    /// Unknown.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? { nil }
 
     /// Nothing beyond the facts.
     public static var guide: OperatorGuide { .none }
@@ -185,12 +196,13 @@ extension AttentionOperator {
             throw .unsupported(name: "\(Self.self)", problem: problem.description, reasons: reasons)
         }
         try checkParameters(inputs, problem)
-        return try forward(inputs, plan: plan(problem, context: context), context: context)
+        return try forward(inputs, problem, context)
     }
 
     /// Checks the operands, plans and computes the derivatives of a loss by them.
     ///
-    /// Cost: about 2.5 times that of ``forward(_:options:context:)`` for exact operators.
+    /// Cost: about 2.5 times that of ``forward(_:options:context:)`` for exact operators. An output that is computed here
+    /// counts to the bytes that the context allows.
     /// - Parameters:
     ///   - output: what forward gave for the same inputs and options; computed when absent.
     ///   - context: threads and kernels; by default what the environment asks for.
@@ -208,8 +220,27 @@ extension AttentionOperator {
         try checkParameters(inputs, problem)
         try gradient.check(problem)
         let plan = plan(problem, context: context)
-        let output = if let output { output } else { try forward(inputs, plan: plan, context: context) }
-        return try backward(inputs, output: output, gradient: gradient, plan: plan, context: context)
+        let held = output == nil ? plan.resultBytes : 0
+        let shortage = unsupportedGradientReasons(for: problem, context: context, heldBytes: held)
+        guard shortage.isEmpty else { throw refusal(problem, shortage) }
+        let output = if let output { output } else { try forward(inputs, problem, context) }
+        var narrowed = context.limited(toBytes: context.maxBytes.map { $0 - held })
+        if let plan = gradientPlan(problem, context: narrowed) { narrowed = narrowed.with(threads: plan.threads) }
+        return try backward(inputs, output: output, gradient: gradient, plan: plan, context: narrowed)
+    }
+
+    /// Plans and computes a problem that has been checked, if its bytes are allowed.
+    private func forward(
+        _ inputs: AttentionInputs, _ problem: AttentionProblem, _ context: ComputeContext
+    ) throws(AttentionError) -> AttentionOutput {
+        let plan = plan(problem, context: context)
+        let shortage = memoryReasons(plan, context)
+        guard shortage.isEmpty else { throw refusal(problem, shortage) }
+        return try forward(inputs, plan: plan, context: context.with(threads: plan.threads))
+    }
+
+    private func refusal(_ problem: AttentionProblem, _ reasons: [UnsupportedReason]) -> AttentionError {
+        .unsupported(name: "\(Self.self)", problem: problem.description, reasons: reasons)
     }
 
     /// The inputs with every missing parameter at its initial value.

@@ -1,3 +1,5 @@
+import TensorCore
+
 /// How an operator will compute a problem: immutable, printable, made before any memory is allocated.
 public struct AttentionPlan: Sendable, Hashable {
     /// The problem that was planned.
@@ -8,7 +10,7 @@ public struct AttentionPlan: Sendable, Hashable {
     public let keyTile: Int
     /// Independent pieces of work.
     public let tasks: Int
-    /// Bytes of working memory beyond inputs and outputs, for all threads together.
+    /// Bytes of working memory beyond inputs and results, for all threads together.
     public let workspaceBytes: Int
     /// Instruction set of the kernels.
     public let isa: String
@@ -19,11 +21,13 @@ public struct AttentionPlan: Sendable, Hashable {
     /// The part of all blocks of the score matrix that is computed, from 0 to 1; `nil` where the operator has no blocks to
     /// leave out.
     public let density: Double?
+    /// Bytes of the results: the output, and the log-sum-exp where there is one.
+    public let resultBytes: Int
 
     /// A plan.
     public init(
         problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, isa: String,
-        threads: Int, density: Double? = nil
+        threads: Int, density: Double? = nil, hasLogSumExp: Bool = true
     ) {
         self.problem = problem
         self.queryTile = queryTile
@@ -33,10 +37,58 @@ public struct AttentionPlan: Sendable, Hashable {
         self.isa = isa
         self.threads = threads
         self.density = density
+        resultBytes = problem.outputBytes + (hasLogSumExp ? problem.logSumExpBytes : 0)
     }
 
-    /// Bytes this call adds to the process at its peak: working memory, the output and the log-sum-exp.
-    public var peakBytes: Int {
-        workspaceBytes + problem.outputBytes + problem.batch * problem.heads * problem.queryLength * 4
+    /// The most bytes that the call holds at once beyond its inputs: working memory and results.
+    ///
+    /// Operands are taken to lie as kernels read them, with a dense last dimension; others are copied first. What OpenBLAS
+    /// keeps for itself is not counted.
+    public var peakBytes: Int { workspaceBytes + resultBytes }
+}
+
+/// How an operator will compute the gradients of a problem, given the output.
+public struct GradientPlan: Sendable, Hashable {
+    /// Threads the work is spread over.
+    ///
+    /// Never changes a result.
+    public let threads: Int
+    /// Pairs of sequence and key head whose sums are in memory at once.
+    ///
+    /// Never changes a result.
+    public let pairsAtOnce: Int
+    /// Bytes of working memory beyond operands and gradients, for all threads together.
+    public let workspaceBytes: Int
+    /// Bytes of the gradients.
+    public let resultBytes: Int
+
+    /// A plan.
+    public init(threads: Int, pairsAtOnce: Int, workspaceBytes: Int, resultBytes: Int) {
+        self.threads = threads
+        self.pairsAtOnce = pairsAtOnce
+        self.workspaceBytes = workspaceBytes
+        self.resultBytes = resultBytes
     }
+
+    /// The most bytes that the call holds at once beyond its operands; see ``AttentionPlan/peakBytes``.
+    public var peakBytes: Int { workspaceBytes + resultBytes }
+}
+
+extension AttentionProblem {
+    /// Bytes of the log-sum-exp.
+    package var logSumExpBytes: Int { batch * heads * queryLength * 4 }
+
+    /// Bytes of the gradients by query, key, value, bias and sinks.
+    package var gradientBytes: Int {
+        (queryCount + keyCount + valueCount + (biasShape?.count ?? 0)) * dtype.byteWidth + (hasSinks ? heads * 4 : 0)
+    }
+
+    /// Elements of the queries.
+    package var queryCount: Int { batch * queryLength * heads * headDim }
+    /// Elements of the keys.
+    package var keyCount: Int { batch * keyLength * kvHeads * headDim }
+    /// Elements of the values.
+    package var valueCount: Int { batch * keyLength * kvHeads * valueDim }
+    /// Elements of the output.
+    package var outputCount: Int { batch * queryLength * heads * valueDim }
 }

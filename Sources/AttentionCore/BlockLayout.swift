@@ -75,6 +75,11 @@ public struct BlockLayout: Sendable, Hashable {
         self.columns = columns
     }
 
+    /// Bytes of the lists.
+    package var byteCount: Int {
+        starts.capacity * MemoryLayout<Int>.stride + columns.capacity * MemoryLayout<Int32>.stride
+    }
+
     /// Kept blocks, `[heads, queryBlocks, keyBlocks]` row-major.
     ///
     /// Cost: O(all blocks).

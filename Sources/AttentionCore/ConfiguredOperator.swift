@@ -36,6 +36,23 @@ public struct ConfiguredOperator: Sendable {
         `operator`.unsupportedReasons(for: problem)
     }
 
+    /// Why the operator cannot run a problem where a context says, the bytes it allows included; empty when it can.
+    public func unsupportedReasons(for problem: AttentionProblem, context: ComputeContext) -> [UnsupportedReason] {
+        `operator`.unsupportedReasons(for: problem, context: context)
+    }
+
+    /// Why the operator cannot compute gradients where a context says, the bytes it allows included; empty when it can.
+    public func unsupportedGradientReasons(
+        for problem: AttentionProblem, context: ComputeContext
+    ) -> [UnsupportedReason] {
+        `operator`.unsupportedGradientReasons(for: problem, context: context)
+    }
+
+    /// How the operator will compute the gradients of a problem, given the output; `nil` when it cannot say.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        `operator`.gradientPlan(problem, context: context)
+    }
+
     /// How the operator will run a problem.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         `operator`.plan(problem, context: context)

@@ -43,15 +43,40 @@ extension DenseReference {
         max(1, scoreCells / max(1, geometry.keyLength))
     }
 
+    /// Scores held at a time.
+    private static func scores(_ problem: AttentionProblem) -> Int {
+        let rows = blockRows(MaskGeometry(queryLength: problem.queryLength, keyLength: problem.keyLength))
+        return min(rows, problem.queryLength) * problem.keyLength
+    }
+
+    /// Objects of a call beside its numbers.
+    private static let objectBytes = 64 << 10
+
     /// Bytes of working memory that ``forward(_:options:precision:)`` takes beyond inputs and outputs.
     package static func workingBytes(_ problem: AttentionProblem, precision: ReferencePrecision) -> Int {
-        let rows = blockRows(MaskGeometry(queryLength: problem.queryLength, keyLength: problem.keyLength))
-        let scores = min(rows, problem.queryLength) * problem.keyLength
-        let operands =
-            problem.batch * problem.queryLength * problem.heads * problem.headDim
-            + problem.batch * problem.keyLength * problem.kvHeads * (problem.headDim + problem.valueDim)
+        let width = precision == .double ? 8 : 4
+        let scores = scores(problem)
+        let operands = problem.queryCount + problem.keyCount + problem.valueCount
+        let rows = problem.batch * problem.heads * problem.queryLength
         // The mask of the sequence, and which scores of the block it leaves, are Bools.
-        return (operands + scores) * (precision == .double ? 8 : 4) + problem.queryLength * problem.keyLength + scores
+        let during = scores * (width + 1) + problem.queryLength * problem.keyLength
+        // Results are summed in arrays and then copied into tensors; while scores exist, the tensors do not.
+        let tensors = problem.outputCount * width + 4 * rows
+        return objectBytes + (operands + problem.outputCount + rows) * width + max(during - tensors, rows * width)
+    }
+
+    /// Bytes of working memory that ``backward(_:gradient:options:precision:)`` takes beyond operands and gradients.
+    package static func workingBytesOfGradients(_ problem: AttentionProblem, precision: ReferencePrecision) -> Int {
+        let width = precision == .double ? 8 : 4
+        let scores = scores(problem)
+        let rows = problem.batch * problem.heads * problem.queryLength
+        let operands = problem.queryCount + problem.keyCount + problem.valueCount
+        let gradients = operands + (problem.biasShape?.count ?? 0)
+        // Scores before and after the softmax, dropped ones, their derivatives and one transposed matrix.
+        let matrices = problem.options.dropout > 0 ? 5 : 4
+        let during = scores * (matrices * width + 2) + problem.queryLength * problem.keyLength
+        return objectBytes + (operands + problem.outputCount + rows + gradients) * width
+            + max(0, during - gradients * width)
     }
 }
 

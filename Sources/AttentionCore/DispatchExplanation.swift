@@ -8,12 +8,15 @@ public struct DispatchPlan: Sendable, Hashable, Codable {
     public let tasks: Int
     /// Bytes of working memory beyond inputs and outputs.
     public let workspaceBytes: Int
+    /// The most bytes that the call holds at once beyond its inputs.
+    public let peakBytes: Int
 
     init(_ plan: AttentionPlan) {
         queryTile = plan.queryTile
         keyTile = plan.keyTile
         tasks = plan.tasks
         workspaceBytes = plan.workspaceBytes
+        peakBytes = plan.peakBytes
     }
 }
 

@@ -87,7 +87,7 @@ public enum Dispatcher {
         for entry in registry.entries {
             do throws(AttentionError) {
                 let candidate = try registry[entry.id]
-                let reasons = candidate.unsupportedReasons(for: problem)
+                let reasons = candidate.unsupportedReasons(for: problem, context: context)
                 guard reasons.isEmpty else {
                     refused.append((entry, reasons))
                     continue

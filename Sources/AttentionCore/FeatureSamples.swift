@@ -13,7 +13,7 @@ extension AttentionFeature {
         }
         let scores = Shape([1, plain.heads, length, length])
         switch self {
-        case .dtype, .headDim, .configuration, .gradients, .logSumExp: return nil
+        case .dtype, .headDim, .configuration, .gradients, .memory, .logSumExp: return nil
         case .valueDim: result.valueDim = 2 * plain.headDim
         case .groupedQuery: result.kvHeads = max(1, plain.heads / 2)
         case .crossLength: result.keyLength = length + 64

@@ -26,6 +26,9 @@ public struct KeyBlockIndex: Sendable, Hashable {
         rest = others.isEmpty ? .full : others.count == 1 ? others[0] : .and(others)
     }
 
+    /// Bytes of the layout that is walked along.
+    package var layoutBytes: Int { layout?.byteCount ?? 0 }
+
     /// The key blocks that queries of one block see, ascending.
     ///
     /// A listed block may be empty where the mask's intervals do not decide; one that is not listed is empty.
@@ -71,6 +74,14 @@ public struct KeyBlockIndex: Sendable, Hashable {
 }
 
 extension AttentionMask {
+    /// Bytes of the block layouts in a conjunction.
+    package var layoutBytes: Int {
+        conjuncts.reduce(0) { total, part in
+            if case .blocks(let layout) = part { return total + layout.byteCount }
+            return total
+        }
+    }
+
     /// The parts that must all allow a pair, nested conjunctions taken apart.
     public var conjuncts: [AttentionMask] {
         switch self {

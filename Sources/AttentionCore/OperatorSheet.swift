@@ -44,7 +44,7 @@ public struct OperatorSheet: Sendable {
         let problem = plain ?? Self.usual(.full)
         sample = "\(problem.queryLength) queries and keys, \(problem.heads) heads of \(problem.headDim)"
         parameters = configured?.parameters(for: problem) ?? []
-        let others: Set<AttentionFeature> = [.dtype, .headDim, .configuration, .gradients]
+        let others: Set<AttentionFeature> = [.dtype, .headDim, .configuration, .gradients, .memory]
         features = AttentionFeature.allCases.filter { !others.contains($0) }.map { [capabilities] feature in
             Support(feature: feature, refusal: Self.refusal(feature, capabilities, configured, problem))
         }

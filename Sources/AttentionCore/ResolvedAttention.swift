@@ -30,7 +30,7 @@ public struct ResolvedAttention: Sendable {
     ) throws(AttentionError) -> ConfiguredOperator {
         switch choice {
         case .named(let configured):
-            let reasons = configured.unsupportedReasons(for: problem)
+            let reasons = configured.unsupportedReasons(for: problem, context: context)
             guard reasons.isEmpty else {
                 throw .unsupported(name: configured.id, problem: problem.description, reasons: reasons)
             }

@@ -6,12 +6,17 @@ public struct UnsupportedReason: Sendable, Hashable, Codable, CustomStringConver
     public let explanation: String
     /// The nearest change of the problem that would make it run, where there is one.
     public let remedy: String?
+    /// The bytes in question, where it is ``AttentionFeature/memory`` that stands in the way.
+    public let shortage: MemoryShortage?
 
     /// A reason.
-    public init(_ aspect: AttentionFeature, _ explanation: String, remedy: String? = nil) {
+    public init(
+        _ aspect: AttentionFeature, _ explanation: String, remedy: String? = nil, shortage: MemoryShortage? = nil
+    ) {
         self.aspect = aspect
         self.explanation = explanation
         self.remedy = remedy
+        self.shortage = shortage
     }
 
     /// For example `window: left is unlimited; set window to [255, 0]`.
@@ -70,6 +75,8 @@ public enum AttentionFeature: String, Sendable, Hashable, Codable, CaseIterable 
     case scoreFunction = "score-function"
     /// Derivatives of a loss by the operands.
     case gradients
+    /// The bytes that a call may hold at its peak.
+    case memory
 }
 
 extension AttentionFeature {
@@ -100,6 +107,7 @@ extension AttentionFeature {
         case .maskFunction: "mask written in Swift"
         case .scoreFunction: "change of scores written in Swift"
         case .gradients: "gradients"
+        case .memory: "bytes at the peak"
         }
     }
 }

@@ -100,20 +100,46 @@ public struct CompositionalAttention: AttentionOperator {
 
     /// The plan of the searches, and their outputs.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        var wide = problem
-        wide.dtype = .float32
-        wide.valueDim = problem.kvHeads * problem.valueDim
-        let searches = flash.plan(wide, context: context)
-        let rows = problem.batch * problem.queryLength * problem.heads
-        let keys = problem.batch * problem.keyLength * problem.kvHeads
-        let copies =
-            problem.dtype == .float32
-            ? 0 : rows * problem.headDim + keys * (problem.headDim + problem.valueDim)
-        return AttentionPlan(
-            problem: problem, queryTile: searches.queryTile, keyTile: searches.keyTile, tasks: searches.tasks,
-            workspaceBytes: searches.workspaceBytes
-                + 4 * (rows * (wide.valueDim + 1 + problem.headDim + problem.valueDim) + copies),
-            isa: context.isa, threads: context.threads)
+        let wide = WideSearch.problem(problem)
+        return .fitting(context, rows: flash.rows(wide, context), unit: context.kernels.tileRows) { rows, context in
+            let searches = flash.plan(wide, rows: rows, context: context)
+            return AttentionPlan(
+                problem: problem, queryTile: searches.queryTile, keyTile: searches.keyTile, tasks: searches.tasks,
+                workspaceBytes: WideSearch.copiedBytes(problem) + searches.resultBytes
+                    + max(
+                        searches.workspaceBytes - problem.outputBytes,
+                        PlannedBytes.objects + Retrieval.workingBytes(problem, context) + searches.kept.allBytes),
+                isa: context.isa, threads: context.threads, hasLogSumExp: false)
+        }
+    }
+
+    /// The searches again, the retrieval backwards, then the searches backwards.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        let wide = WideSearch.problem(problem)
+        let parameters = parameters(for: problem).reduce(0) { $0 + 4 * $1.shape.count }
+        let results = problem.gradientBytes + parameters
+        return .fitting(context) { _, context in
+            let free = context.limited(toBytes: nil)
+            let forward = flash.plan(wide, context: free)
+            let backward = TiledBackward.plan(wide, context: free, kept: forward.kept)
+            // Both searches' outputs and what the retrieval says of the queries stay until the end.
+            let held =
+                WideSearch.copiedBytes(problem) + forward.resultBytes + wide.outputBytes
+                + 4 * problem.queryCount + parameters
+            let narrowing = 4 * problem.valueCount * (problem.kvHeads + 1)
+            let converted = problem.dtype == .float32 ? 0 : problem.gradientBytes
+            let peak =
+                held
+                + max(
+                    PlannedBytes.objects + forward.kept.allBytes + Retrieval.workingBytesOfGradients(problem, context),
+                    backward.workspaceBytes + backward.resultBytes,
+                    PlannedBytes.objects + backward.resultBytes + narrowing + converted
+                        + TiledBackward.keptBytes(
+                            wide, pairs: backward.pairsAtOnce, kept: forward.kept, context: context))
+            return GradientPlan(
+                threads: context.threads, pairsAtOnce: backward.pairsAtOnce, workspaceBytes: peak - results,
+                resultBytes: results)
+        }
     }
 
     /// Searches, then the softmax over their retrievals.
@@ -124,7 +150,7 @@ public struct CompositionalAttention: AttentionOperator {
         let problem = plan.problem
         let wide = WideSearch(inputs, problem, dtype: .float32)
         let search = try flash.forward(
-            wide.inputs, plan: flash.plan(wide.problem, context: context), context: context)
+            wide.inputs, plan: flash.plan(wide.problem, rows: plan.queryTile, context: context), context: context)
         let output = Tensor(
             zeros: [problem.batch, problem.queryLength, problem.heads, problem.valueDim], dtype: problem.dtype)
         try Self.tensors { () throws(TensorError) in
@@ -142,6 +168,7 @@ public struct CompositionalAttention: AttentionOperator {
         try gradient.checkNoLogSumExp("compositional")
         let problem = plan.problem
         let wide = WideSearch(inputs, problem, dtype: .float32)
+        let context = context.limited(toBytes: nil)
         let searchPlan = flash.plan(wide.problem, context: context)
         let search = try flash.forward(wide.inputs, plan: searchPlan, context: context)
         let retrieval = try Self.tensors { () throws(TensorError) in

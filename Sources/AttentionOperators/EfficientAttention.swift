@@ -61,9 +61,4 @@ public struct EfficientAttention: DenseOperator {
         let context = tape.multiply(tape.columnSoftmax(task.key).softmax, transposeA: true, task.value)
         return tape.multiply(weights, context)
     }
-
-    func taskFloats(_ problem: AttentionProblem) -> Int {
-        (problem.queryLength + 2 * problem.keyLength) * problem.headDim
-            + (problem.queryLength + 4 * problem.headDim) * problem.valueDim
-    }
 }

@@ -198,6 +198,12 @@ public struct FactorizedAttention: AttentionOperator {
         approximation?.plan(problem, context: context) ?? run(problem).plan(context)
     }
 
+    /// Shares of the keys, some pairs of sequence and key head at a time; an approximation's own.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        if let approximation { return approximation.gradientPlan(problem, context: context) }
+        return run(problem).gradientPlan(context)
+    }
+
     /// Runs the tasks.
     /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
     public func forward(

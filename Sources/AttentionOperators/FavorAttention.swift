@@ -66,10 +66,7 @@ public struct FavorAttention: DenseOperator {
 
     func build<Number: DenseScalar>(_ task: DenseTask<Number>) -> DenseNode<Number> {
         let tape = task.tape
-        let numbers = OrthogonalFeatures.directions(
-            count: features, dim: task.problem.headDim, seed: task.problem.options.seed)
-        let directions = tape.constant(
-            DenseMatrix(numbers.map { Number($0) }, rows: features, columns: task.problem.headDim))
+        let directions = tape.constant(self.directions(task))
         let size = abs(task.scale)
         let root = size.squareRoot()
         // A negative scale turns the queries round.
@@ -92,6 +89,20 @@ public struct FavorAttention: DenseOperator {
         let weights = tape.rowSoftmaxAndLogarithm(tape.addRow(queries, tokens.logSumExp))
         tape.logSumExp = tape.add(weights.logSumExp, rest)
         return tape.multiply(weights.softmax, context)
+    }
+
+    /// The directions, which are kept for the next call with the same seed.
+    func sharedBytes(_ problem: AttentionProblem) -> Int { features * problem.headDim * MemoryLayout<Double>.stride }
+
+    private func directions<Number: DenseScalar>(_ task: DenseTask<Number>) -> DenseMatrix<Number> {
+        let count = features * task.problem.headDim
+        if task.query.value.isSketch {
+            DenseLedger.pass(2 * count * MemoryLayout<Number>.stride)
+            return DenseMatrix(rows: features, columns: task.problem.headDim)
+        }
+        let numbers = OrthogonalFeatures.directions(
+            count: features, dim: task.problem.headDim, seed: task.problem.options.seed)
+        return DenseMatrix(numbers.map { Number($0) }, rows: features, columns: task.problem.headDim)
     }
 
     /// The definition: the matrix `φ(Q) φ(K)ᵀ`, masked, its rows divided by their sums, times the values.
@@ -117,11 +128,5 @@ public struct FavorAttention: DenseOperator {
         tape.logSumExp = tape.add(
             tape.add(tape.map(tape.rowSums(products), .logarithm), rest), tape.constant(byRow), times: -1)
         return tape.weigh(tape.normaliseRows(products), task.value, visibility: task.visibility)
-    }
-
-    func taskFloats(_ problem: AttentionProblem) -> Int {
-        let isCausal = problem.options.mask != .full
-        return (3 * problem.queryLength + (isCausal ? 2 : 3) * problem.keyLength) * features
-            + features * (problem.headDim + problem.valueDim) + problem.queryLength * problem.valueDim
     }
 }

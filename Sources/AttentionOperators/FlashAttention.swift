@@ -64,9 +64,25 @@ public struct FlashAttention: AttentionOperator {
 
     /// One task for each head and block of queries.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        let sizes = sizes(problem, context)
+        .fitting(context, rows: rows(problem, context), unit: context.kernels.tileRows) { rows, context in
+            plan(problem, rows: rows, context: context)
+        }
+    }
+
+    /// The rows of a task where memory is not short.
+    func rows(_ problem: AttentionProblem, _ context: ComputeContext) -> Int { sizes(problem, context).rows }
+
+    /// The plan with tasks of so many rows.
+    func plan(_ problem: AttentionProblem, rows: Int, context: ComputeContext) -> AttentionPlan {
+        var sizes = sizes(problem, context)
+        sizes.rows = rows
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: false, context: context)
         return .tiled(problem, sizes: sizes, sharing: false, scratchFloats: layout.total, context: context)
+    }
+
+    /// Shares of the keys, some pairs of sequence and key head at a time.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        TiledBackward.plan(problem, context: context)
     }
 
     /// Runs the tasks.

@@ -73,16 +73,30 @@ public struct FourierMix: AttentionOperator {
     /// Blocks of channels, each over all positions.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         let mixing = mixing(problem, context)
-        let length = (0..<problem.batch).map(mixing.channels.sources).max() ?? 0
-        let transform = LengthTransform(max(1, length))
-        let blocks = mixing.middleFloats(1) / 2 / ZooLimits.transformLanes
-        let scratch = max(
-            transform.scratchFloats, LengthTransform(mixing.channels.channels).scratchFloats)
-        let staged = problem.dtype == .float32 ? 0 : length * mixing.channels.channels
-        return AttentionPlan(
-            problem: problem, queryTile: max(1, length), keyTile: max(1, length), tasks: problem.batch * blocks,
-            workspaceBytes: 4 * (mixing.middleFloats(length) + staged + scratch * max(1, min(context.threads, blocks))),
-            isa: context.isa, threads: context.threads)
+        let longest = (0..<problem.batch).map(mixing.channels.sources).max() ?? 0
+        return .fitting(context, rows: 1, unit: 1) { _, context in
+            AttentionPlan(
+                problem: problem, queryTile: max(1, longest), keyTile: max(1, longest),
+                tasks: problem.batch * mixing.blocks, workspaceBytes: workspaceBytes(problem, context),
+                isa: context.isa, threads: context.threads, hasLogSumExp: false)
+        }
+    }
+
+    /// The same transform.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        .fitting(context) { _, context in
+            GradientPlan(
+                threads: context.threads, pairsAtOnce: 1, workspaceBytes: workspaceBytes(problem, context),
+                resultBytes: problem.gradientBytes)
+        }
+    }
+
+    /// Bytes of the sequence that takes most, and of its result in Float where results have sixteen bits.
+    private func workspaceBytes(_ problem: AttentionProblem, _ context: ComputeContext) -> Int {
+        let mixing = mixing(problem, context)
+        let lengths = Set((0..<problem.batch).map(mixing.channels.sources))
+        let room = problem.dtype == .float32 ? 0 : 4 * (problem.keyLength * mixing.channels.channels + 16)
+        return PlannedBytes.objects + room + (lengths.map(mixing.workingBytes).max() ?? 0)
     }
 
     /// Transforms each sequence.

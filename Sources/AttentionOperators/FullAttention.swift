@@ -47,11 +47,28 @@ public struct FullAttention: AttentionOperator {
 
     /// One task for each head and block of queries.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        let sizes = sizes(problem, context)
-        let floats =
-            problem.dtype == .float64
-            ? DenseReference.workingBytes(problem, precision: .double) / 4 : layout(problem, sizes, context).total
-        return .tiled(problem, sizes: sizes, sharing: false, scratchFloats: floats, context: context)
+        var sizes = sizes(problem, context)
+        if problem.dtype == .float64 {
+            return AttentionPlan(
+                problem: problem, queryTile: sizes.rows, keyTile: sizes.keys, tasks: problem.batch * problem.heads,
+                workspaceBytes: DenseReference.workingBytes(problem, precision: .double), isa: context.isa,
+                threads: context.threads)
+        }
+        return .fitting(context, rows: sizes.rows, unit: context.kernels.tileRows) { rows, context in
+            sizes.rows = rows
+            return .tiled(
+                problem, sizes: sizes, sharing: false, scratchFloats: layout(problem, sizes, context).total,
+                context: context)
+        }
+    }
+
+    /// Shares of the keys, some pairs of sequence and key head at a time; in Double one head's scores.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        guard problem.dtype == .float64 else { return TiledBackward.plan(problem, context: context) }
+        return GradientPlan(
+            threads: context.threads, pairsAtOnce: 1,
+            workspaceBytes: DenseReference.workingBytesOfGradients(problem, precision: .double),
+            resultBytes: problem.gradientBytes)
     }
 
     /// Runs the tasks.

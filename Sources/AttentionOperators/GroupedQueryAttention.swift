@@ -70,9 +70,14 @@ public struct GroupedQueryAttention: AttentionOperator {
 
     /// One task for each key head and block of queries.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        let sizes = TileSizes.tasks(problem, sharing: true, context: context)
-        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
-        return .tiled(problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context)
+        .sharing(problem, context: context) { sizes, layout in
+            split(sizes).partialResults(problem, layout, RowBlock.cut(problem, rows: sizes.rows, sharing: true))
+        }
+    }
+
+    /// Shares of the keys, some pairs of sequence and key head at a time.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        TiledBackward.plan(problem, context: context)
     }
 
     /// Runs the tasks.
@@ -85,8 +90,11 @@ public struct GroupedQueryAttention: AttentionOperator {
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
         let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
         let blocks = RowBlock.cut(problem, rows: sizes.rows, sharing: true)
-        return SplitKeys(keys: configuration.keySplit.roundedUp(to: sizes.keys), rows: Self.splitRows)
-            .run(tiled, blocks, sinks: inputs.sinks)
+        return split(sizes).run(tiled, blocks, sinks: inputs.sinks)
+    }
+
+    private func split(_ sizes: TileSizes) -> SplitKeys {
+        SplitKeys(keys: configuration.keySplit.roundedUp(to: sizes.keys), rows: Self.splitRows)
     }
 
     /// Computes scores again from the log-sum-exp, block by block.

@@ -113,14 +113,24 @@ public struct LambdaAttention: AttentionOperator {
     /// Chunks of keys, then blocks of rows.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         let tasks = problem.batch * problem.kvHeads * ((problem.queryLength + 63) / 64)
-        let copies =
-            problem.dtype == .float32
-            ? 0 : problem.batch * problem.keyLength * problem.kvHeads * (problem.headDim + problem.valueDim)
-        let scratch = LambdaForward.scratchFloats(problem) * max(1, min(context.threads, tasks))
-        return AttentionPlan(
-            problem: problem, queryTile: 64, keyTile: LambdaForward.chunk, tasks: tasks,
-            workspaceBytes: 4 * (LambdaForward.sharedFloats(problem) + copies + scratch), isa: context.isa,
-            threads: context.threads)
+        return .fitting(context, rows: 1, unit: 1) { _, context in
+            AttentionPlan(
+                problem: problem, queryTile: 64, keyTile: LambdaForward.chunk, tasks: tasks,
+                workspaceBytes: PlannedBytes.objects + LambdaForward.workingBytes(problem, threads: context.threads),
+                isa: context.isa, threads: context.threads, hasLogSumExp: false)
+        }
+    }
+
+    /// One task for each sequence and key head.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        let embeddings = 4 * shape(problem).embeddings * problem.headDim
+        return .fitting(context) { _, context in
+            GradientPlan(
+                threads: context.threads, pairsAtOnce: min(context.threads, problem.batch * problem.kvHeads),
+                workspaceBytes: PlannedBytes.objects
+                    + LambdaBackward.workingBytes(shape(problem), threads: context.threads),
+                resultBytes: problem.gradientBytes + embeddings)
+        }
     }
 
     /// States of chunks, their sums, then the rows.

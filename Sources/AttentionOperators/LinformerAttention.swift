@@ -84,9 +84,4 @@ public struct LinformerAttention: DenseOperator {
         let scores = tape.multiply(task.query, keys, transposeB: true, alpha: task.scale)
         return tape.multiply(tape.rowSoftmax(scores), values)
     }
-
-    func taskFloats(_ problem: AttentionProblem) -> Int {
-        2 * problem.queryLength * rank + rank * (problem.headDim + problem.valueDim)
-            + problem.queryLength * problem.valueDim
-    }
 }

@@ -57,9 +57,12 @@ public struct LocalAttention: AttentionOperator {
 
     /// One task for each head and block of queries.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        let sizes = TileSizes.tasks(problem, sharing: true, context: context)
-        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
-        return .tiled(problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context)
+        .sharing(problem, context: context)
+    }
+
+    /// Shares of the keys, some pairs of sequence and key head at a time.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        TiledBackward.plan(problem, context: context)
     }
 
     /// Runs the tasks.

@@ -72,10 +72,17 @@ public struct MemoryEfficientAttention: AttentionOperator {
             configuration.queryChunk
             ?? max(
                 8 * context.kernels.tileRows, squareRoot(problem.queryLength).roundedUp(to: context.kernels.tileRows))
-        let sizes = TileSizes(rows: rows, keys: keys)
-        return .tiled(
-            problem, sizes: sizes, sharing: false, scratchFloats: scratchFloats(problem, sizes, context),
-            context: context)
+        return .fitting(context, rows: rows, unit: context.kernels.tileRows) { rows, context in
+            let sizes = TileSizes(rows: rows, keys: keys)
+            return .tiled(
+                problem, sizes: sizes, sharing: false, scratchFloats: scratchFloats(problem, sizes, context),
+                context: context)
+        }
+    }
+
+    /// Shares of the keys, some pairs of sequence and key head at a time.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        TiledBackward.plan(problem, context: context)
     }
 
     /// Runs the tasks.

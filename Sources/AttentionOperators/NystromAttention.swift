@@ -145,10 +145,4 @@ public struct NystromAttention: DenseOperator {
             return z
         }
     }
-
-    func taskFloats(_ problem: AttentionProblem) -> Int {
-        let count = min(landmarks, problem.queryLength, problem.keyLength)
-        return 2 * count * max(problem.queryLength, problem.keyLength) + 8 * count * count
-            + 2 * problem.queryLength * problem.valueDim
-    }
 }

@@ -77,10 +77,6 @@ public struct OrthoformerAttention: DenseOperator {
         let context = tape.multiply(softmax(prototypes, task.key), task.value)
         return tape.multiply(softmax(task.query, prototypes), context)
     }
-
-    func taskFloats(_ problem: AttentionProblem) -> Int {
-        2 * landmarks * max(problem.queryLength, problem.keyLength) + problem.queryLength * (problem.valueDim + 4)
-    }
 }
 
 extension DenseMatrix {
@@ -92,6 +88,10 @@ extension DenseMatrix {
     @specialized(where Number == Double)
     @inline(never)
     func mostOrthogonalRows(_ count: Int) -> [Int] {
+        if isSketch {
+            DenseLedger.pass(rows * (2 * MemoryLayout<Double>.stride + 1))
+            return Array(0..<min(count, rows))
+        }
         var norms = [Double](repeating: 0, count: rows)
         for index in 0..<rows { norms[index] = Self.dot(row(index), row(index), columns).squareRoot() }
         var nearness = [Double](repeating: 0, count: rows)

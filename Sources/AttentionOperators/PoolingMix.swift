@@ -120,15 +120,35 @@ public struct PoolingMix: AttentionOperator {
 
     /// Blocks of channels, each over all positions.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        let channels = problem.kvHeads * problem.valueDim
-        let blocks = (channels + Self.channelBlock - 1) / Self.channelBlock
+        .fitting(context, rows: 1, unit: 1) { _, context in
+            AttentionPlan(
+                problem: problem, queryTile: max(1, problem.queryLength), keyTile: max(1, problem.keyLength),
+                tasks: problem.batch * blocks(problem), workspaceBytes: workspaceBytes(problem, context),
+                isa: context.isa, threads: context.threads, hasLogSumExp: false)
+        }
+    }
+
+    /// The same blocks.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        .fitting(context) { _, context in
+            GradientPlan(
+                threads: context.threads, pairsAtOnce: 1, workspaceBytes: workspaceBytes(problem, context),
+                resultBytes: problem.gradientBytes)
+        }
+    }
+
+    private func blocks(_ problem: AttentionProblem) -> Int {
+        (problem.kvHeads * problem.valueDim + Self.channelBlock - 1) / Self.channelBlock
+    }
+
+    /// Bytes of one sequence: what windows slide over, and Float copies of what comes in and goes out in sixteen bits.
+    private func workspaceBytes(_ problem: AttentionProblem, _ context: ComputeContext) -> Int {
         let window = window(problem, length: problem.keyLength)
-        let scratch = window.scratchFloats(channels: Self.channelBlock) * max(1, min(context.threads, blocks))
-        let copies = problem.dtype == .float32 ? 0 : 2 * window.rows * window.columns * channels
-        return AttentionPlan(
-            problem: problem, queryTile: max(1, problem.queryLength), keyTile: max(1, problem.keyLength),
-            tasks: problem.batch * blocks, workspaceBytes: 4 * (copies + scratch),
-            isa: context.isa, threads: context.threads)
+        let scratch = Workspace.bytes(floats: window.scratchFloats(channels: Self.channelBlock))
+        let positions = window.rows * window.columns + problem.keyLength
+        let copies = problem.dtype == .float32 ? 0 : 4 * positions * problem.kvHeads * problem.valueDim
+        return PlannedBytes.objects + scratch * max(1, min(context.threads, blocks(problem))) + copies
+            + 4 * problem.keyLength
     }
 
     /// Sums windows, divides, subtracts.

@@ -92,6 +92,11 @@ public struct RandomAttention: AttentionOperator {
         run(problem).plan(context)
     }
 
+    /// Shares of the keys, some pairs of sequence and key head at a time.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        run(problem).gradientPlan(context)
+    }
+
     /// Runs the tasks.
     /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
     public func forward(

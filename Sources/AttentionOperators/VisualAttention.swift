@@ -88,11 +88,22 @@ public struct VisualAttention: AttentionOperator {
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         let shape = shape(problem)
         let channels = problem.kvHeads * problem.valueDim
-        let taps = (25 + 49 + channels) * channels
+        let room = problem.dtype == .float32 ? 0 : 4 * (problem.keyLength * channels + 16)
         return AttentionPlan(
             problem: problem, queryTile: max(1, shape[1]), keyTile: max(1, shape[1]), tasks: problem.batch * shape[0],
-            workspaceBytes: 4 * ((problem.dtype == .float32 ? 4 : 5) * problem.keyLength * channels + taps),
-            isa: context.isa, threads: context.threads)
+            workspaceBytes: PlannedBytes.objects
+                + kernel(problem, nil).workingBytes(context) + room,
+            isa: context.isa, threads: context.threads, hasLogSumExp: false)
+    }
+
+    /// The chain forwards and backwards, one sequence at a time.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        let parameters = parameters(for: problem)
+        let kernels = parameters.filter { $0.shape.rank == 3 }.reduce(0) { $0 + 4 * $1.shape.count }
+        return GradientPlan(
+            threads: context.threads, pairsAtOnce: 1,
+            workspaceBytes: PlannedBytes.objects + kernels + kernel(problem, nil).workingBytesOfGradients(context),
+            resultBytes: problem.gradientBytes + parameters.reduce(0) { $0 + 4 * $1.shape.count })
     }
 
     /// Two convolutions, a product, a gate.
@@ -208,9 +219,9 @@ public struct VisualAttention: AttentionOperator {
         configuration.shape ?? GridShape.squarest(problem.keyLength)
     }
 
-    private func kernel(_ problem: AttentionProblem, _ inputs: AttentionInputs) -> LargeKernel {
+    private func kernel(_ problem: AttentionProblem, _ inputs: AttentionInputs?) -> LargeKernel {
         LargeKernel(
-            shape(problem), channels: problem.kvHeads * problem.valueDim, parameters: inputs.parameters)
+            shape(problem), channels: problem.kvHeads * problem.valueDim, parameters: inputs?.parameters ?? [:])
     }
 
     private func tensors<Result>(

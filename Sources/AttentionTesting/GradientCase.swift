@@ -1,5 +1,5 @@
 public import AttentionCore
-import TensorCore
+package import TensorCore
 
 /// One attention problem with a loss: `Σ w · output + Σ u · logSumExp`, the weights made from a seed.
 public struct GradientCase: Sendable {
@@ -43,7 +43,9 @@ public struct GradientCase: Sendable {
     /// The case as an operator can take it: one that insists on a window gets one that hides nothing, and one that owns
     /// tensors gets them.
     /// - Throws: ``AttentionCore/AttentionError`` when the case makes no sense.
-    func prepared(for configured: ConfiguredOperator, dtype: DType? = nil) throws(AttentionError) -> PreparedGradient {
+    package func prepared(
+        for configured: ConfiguredOperator, dtype: DType? = nil
+    ) throws(AttentionError) -> PreparedGradient {
         var attention = attention
         if let dtype { attention.dtype = dtype }
         var options = try resolvedOptions()
@@ -83,12 +85,12 @@ public struct GradientCase: Sendable {
 }
 
 /// A case in the form that one operator takes.
-struct PreparedGradient: Sendable {
-    let name: String
-    var inputs: AttentionInputs
-    var options: AttentionOptions
-    var gradient: OutputGradient
-    let problem: AttentionProblem
+package struct PreparedGradient: Sendable {
+    package let name: String
+    package var inputs: AttentionInputs
+    package var options: AttentionOptions
+    package var gradient: OutputGradient
+    package let problem: AttentionProblem
 }
 
 extension AttentionProblem {

@@ -113,9 +113,9 @@ public struct BenchSweep: Sendable {
     }
 
     private func reasons(_ configured: ConfiguredOperator, _ problem: AttentionProblem) -> [UnsupportedReason] {
-        let reasons = configured.unsupportedReasons(for: problem)
+        let reasons = configured.unsupportedReasons(for: problem, context: context)
         guard direction == .backward, reasons.isEmpty else { return reasons }
-        return configured.unsupportedGradientReasons(for: problem)
+        return configured.unsupportedGradientReasons(for: problem, context: context)
     }
 
     /// Runs every able operator twice: cold for memory and check, warm for an estimate of its time.
@@ -148,6 +148,7 @@ public struct BenchSweep: Sendable {
                 }
             } else {
                 let (_, growth) = try ResidentMemory.growth { () throws(AttentionError) in try call.run() }
+                lines[index].peakBytes = configured.gradientPlan(problem, context: context)?.peakBytes
                 lines[index].residentGrowthBytes = growth
                 lines[index].check = try gradientCheck(configured, benchCase)
             }

@@ -23,6 +23,20 @@ public enum Quantity {
         return unit == 0 ? "\(value) B" : "\(figures(amount)) \(units[unit])"
     }
 
+    /// Bytes from what people write: a number and, where wanted, a unit: B, KiB, MiB, GiB and TiB by 1024, kB, MB, GB and TB
+    /// by 1000, in any case; `nil` for anything else and for less than one byte.
+    public static func bytes(from text: String) -> Int? {
+        let digits = text.prefix { $0.isNumber || $0 == "." }
+        let name = text.dropFirst(digits.count).drop { $0 == " " }.lowercased()
+        let units: [String: Double] = [
+            "": 1, "b": 1, "kib": 0x1p10, "mib": 0x1p20, "gib": 0x1p30, "tib": 0x1p40, "kb": 1e3, "mb": 1e6,
+            "gb": 1e9, "tb": 1e12,
+        ]
+        guard let number = Double(digits), let unit = units[name] else { return nil }
+        let bytes = number * unit
+        return bytes >= 1 && bytes < 0x1p62 ? Int(bytes) : nil
+    }
+
     /// For example `71.2 %`.
     public static func percent(_ part: Double) -> String {
         part.isFinite ? String(format: "%.1f %%", part * 100) : "-"

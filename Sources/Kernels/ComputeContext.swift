@@ -25,7 +25,11 @@ public struct ComputeContextError: Error, Sendable, Hashable, CustomStringConver
 /// The number of threads never changes a result's bits.
 public struct ComputeContext: Sendable {
     /// Threads that ``parallel(_:_:)`` spreads work over.
-    public let threads: Int
+    public private(set) var threads: Int
+    /// The most bytes that one call may hold at once beyond its inputs; `nil` for no limit.
+    ///
+    /// Operators plan within it, or refuse. Never changes a result.
+    public private(set) var maxBytes: Int?
     /// The microkernels in use.
     package let kernels: KernelTable
     /// The instruction set of the kernels, for example `avx512`.
@@ -35,10 +39,29 @@ public struct ComputeContext: Sendable {
     public static let maximumThreads = 256
 
     /// A context; `nil` asks the environment (`ZOO_THREADS`, `ZOO_ISA`), then the machine.
+    /// - Parameter maxBytes: the most bytes that one call may hold at once beyond its inputs; `nil` for no limit.
     /// - Throws: ``ComputeContextError`` when this machine cannot do what is asked.
-    public init(threads: Int? = nil, isa: String? = nil) throws(ComputeContextError) {
+    public init(threads: Int? = nil, isa: String? = nil, maxBytes: Int? = nil) throws(ComputeContextError) {
         self.threads = try Self.resolve(threads: threads)
         self.kernels = try Self.resolve(isa: isa)
+        if let maxBytes, maxBytes < 1 {
+            throw ComputeContextError(variable: "maxBytes", expected: "a number from 1 up", actual: "\(maxBytes)")
+        }
+        self.maxBytes = maxBytes
+    }
+
+    /// The same context with another limit of bytes, or none.
+    public func limited(toBytes maxBytes: Int?) -> ComputeContext {
+        var result = self
+        result.maxBytes = maxBytes
+        return result
+    }
+
+    /// The same context with fewer threads, at least one.
+    package func with(threads: Int) -> ComputeContext {
+        var result = self
+        result.threads = max(1, min(threads, self.threads))
+        return result
     }
 
     /// The context that the environment asks for, made once.

@@ -51,6 +51,11 @@ public enum DenseLayers {
         return result
     }
 
+    /// Bytes that ``linear(_:_:bias:context:)`` works in.
+    package static func linearBytes(inputs: Int, context: ComputeContext) -> Int {
+        Workspace.bytes(floats: LinearJob.tileFloats(inputs: inputs, context.kernels))
+    }
+
     /// Layer normalisation of each row.
     ///
     /// `(x - mean) / sqrt(variance + epsilon) · gain + bias`, sums in Double.
@@ -133,12 +138,17 @@ private struct LinearJob: @unchecked Sendable {
     /// Rows whose packed tiles stay in the second-level cache beside one panel.
     private static let rowBlock = 168
 
+    /// Floats of a block of rows in tiles.
+    static func tileFloats(inputs: Int, _ table: KernelTable) -> Int {
+        rowBlock / table.tileRows * table.tileRows * inputs + 64
+    }
+
     func run(_ context: ComputeContext) {
         let inputs = weight.inputs
         let blockRows = Self.rowBlock / table.tileRows * table.tileRows
         let panels = (weight.outputs + table.panelWidth - 1) / table.panelWidth
         var start = 0
-        let tiles = Workspace.take(floats: blockRows * inputs + 64)
+        let tiles = Workspace.take(floats: Self.tileFloats(inputs: inputs, table))
         defer { Workspace.giveBack(tiles) }
         while start < rows {
             let count = min(blockRows, rows - start)

@@ -40,8 +40,7 @@ extension KernelTable {
             return
         }
         let width = panelWidth
-        let panelFloats = min(columns, Self.columnBlock).roundedUp(to: width) * min(inner, Self.innerBlock)
-        let tileFloats = tileRows * min(inner, Self.innerBlock)
+        let (panelFloats, tileFloats) = multiplyFloats(columns: columns, inner: inner)
         let scratch = Workspace.take(floats: panelFloats + tileFloats + tileRows * width + width + 3 * Self.slack)
         defer { Workspace.giveBack(scratch) }
         let panels = scratch.base
@@ -77,6 +76,19 @@ extension KernelTable {
                 }
             }
         }
+    }
+
+    private func multiplyFloats(columns: Int, inner: Int) -> (panels: Int, tile: Int) {
+        (
+            min(columns, Self.columnBlock).roundedUp(to: panelWidth) * min(inner, Self.innerBlock),
+            tileRows * min(inner, Self.innerBlock)
+        )
+    }
+
+    /// Bytes that ``multiply(_:_:_:rows:columns:inner:into:stride:adding:)`` works in.
+    package func multiplyBytes(columns: Int, inner: Int) -> Int {
+        let (panels, tile) = multiplyFloats(columns: columns, inner: inner)
+        return Workspace.bytes(floats: panels + tile + (tileRows + 1) * panelWidth + 3 * Self.slack)
     }
 
     /// Columns of `b` as panels `[steps][panel width]`.

@@ -11,6 +11,12 @@ public struct PackedMatrix: Sendable {
     let panels: Tensor
     let panelWidth: Int
 
+    /// Bytes of a packed weight.
+    package static func bytes(outputs: Int, inputs: Int, context: ComputeContext) -> Int {
+        let width = context.kernels.panelWidth
+        return 4 * (outputs.roundedUp(to: width) * inputs + width)
+    }
+
     /// Packs a weight `[outputs, inputs]`, F32, F16 or BF16.
     ///
     /// Cost: O(outputs · inputs).

@@ -17,13 +17,20 @@ package struct Workspace: @unchecked Sendable {
     private static let kept = Mutex<[Workspace]>([])
 
     /// A workspace of at least that many floats, contents undefined.
+    ///
+    /// The smallest kept one that is large enough; where all are too small, a larger one takes the place of one of them, so
+    /// that a call whose steps need more and more holds no more than its largest step does.
     package static func take(floats: Int) -> Workspace {
-        let found = kept.withLock { kept in
-            kept.lastIndex { $0.floats >= floats }.map { kept.remove(at: $0) }
+        let (found, small) = kept.withLock { kept -> (Workspace?, Workspace?) in
+            let fitting = kept.indices.filter { kept[$0].floats >= floats }
+            if let index = fitting.min(by: { kept[$0].floats < kept[$1].floats }) {
+                return (kept.remove(at: index), nil)
+            }
+            return (nil, kept.popLast())
         }
         if let found { return found }
-        // A few sizes, so that neighbouring problems share workspaces.
-        let size = max(floats, 1).roundedUp(to: 1 << 12)
+        small?.free()
+        let size = size(floats)
         let raw = UnsafeMutableRawPointer.allocate(byteCount: size * 4, alignment: 64)
         return Workspace(base: raw.bindMemory(to: Float.self, capacity: size), floats: size)
     }
@@ -37,6 +44,25 @@ package struct Workspace: @unchecked Sendable {
                 kept.append(workspace)
                 return true
             }
-        if !keep { UnsafeMutableRawPointer(workspace.base).deallocate() }
+        if !keep { workspace.free() }
     }
+
+    /// Frees every workspace that is kept for later calls.
+    package static func freeKept() {
+        kept.withLock { kept in
+            kept.forEach { $0.free() }
+            kept = []
+        }
+    }
+
+    /// Bytes that a workspace of so many floats takes.
+    package static func bytes(floats: Int) -> Int { size(floats) * 4 }
+
+    /// Bytes of such a workspace that stay until the next one is taken, after it has been given back.
+    package static func keptBytes(floats: Int) -> Int { size(floats) <= keptFloats ? size(floats) * 4 : 0 }
+
+    /// A few sizes, so that neighbouring problems share workspaces.
+    private static func size(_ floats: Int) -> Int { max(floats, 1).roundedUp(to: 1 << 12) }
+
+    private func free() { UnsafeMutableRawPointer(base).deallocate() }
 }

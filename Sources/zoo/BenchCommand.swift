@@ -22,6 +22,7 @@ struct BenchCommand: ParsableCommand {
               zoo bench --preset quick --json -
               zoo bench --preset causal --operators flash,full --lengths 1024,8192
               zoo bench --preset causal --backward
+              zoo bench --preset lengths --max-bytes 64MiB
               zoo bench --preset lengths --html report.html --threads 1 --isa avx2
             """)
 
@@ -65,6 +66,7 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Seconds the sweep aims to take; by default six for each case.")
     var seconds: Double?
 
+    @OptionGroup var memory: MemoryOptions
     @OptionGroup var plugins: PluginOptions
     @OptionGroup var machine: MachineOptions
 
@@ -84,7 +86,7 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
-        let context = try machine.context()
+        let context = memory.limit(try machine.context())
         let registry = try plugins.makeRegistry()
         let (chosen, cases) = try reporting { (try chosenOperators(in: registry), try chosenCases()) }
         let facts = MachineFacts(context)

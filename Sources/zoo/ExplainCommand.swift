@@ -13,16 +13,18 @@ struct ExplainCommand: ParsableCommand {
             EXAMPLES
               zoo explain --heads 32 --kv-heads 8 --length 4096 --head-dim 128 --causal
               zoo explain --length 16384 --window 255,0 --dtype BF16
+              zoo explain --length 8192 --max-bytes 32MiB
               zoo explain --heads 32 --kv-heads 8 --query-length 1 --key-length 8192 --json
             """)
 
     @OptionGroup var problem: ProblemOptions
+    @OptionGroup var memory: MemoryOptions
     @OptionGroup var plugins: PluginOptions
     @OptionGroup var machine: MachineOptions
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        let context = try machine.context()
+        let context = memory.limit(try machine.context())
         let explanation = Dispatcher.explain(
             try problem.problem(), registry: try plugins.makeRegistry(), context: context)
         if format.json {
@@ -31,13 +33,15 @@ struct ExplainCommand: ParsableCommand {
         }
         var table = TextTable([
             .init(""), .init("operator"), .init("priority", .right, dropOrder: 3), .init("tile", dropOrder: 2),
-            .init("tasks", .right, dropOrder: 4), .init("working memory", .right, dropOrder: 1),
+            .init("tasks", .right, dropOrder: 4), .init("working memory", .right, dropOrder: 5),
+            .init("at the peak", .right, dropOrder: 1),
         ])
         for candidate in explanation.candidates {
             if let plan = candidate.plan {
                 table.add([
                     candidate.mark, candidate.id, "\(candidate.priority)",
                     "\(plan.queryTile) x \(plan.keyTile)", "\(plan.tasks)", Quantity.bytes(plan.workspaceBytes),
+                    Quantity.bytes(plan.peakBytes),
                 ])
             } else {
                 let reasons = candidate.reasons.map(\.description).joined(separator: "; ")

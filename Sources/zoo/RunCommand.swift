@@ -31,6 +31,7 @@ struct RunCommand: ParsableCommand {
               zoo run local --input in.safetensors --output out.safetensors \\
                   --config '{"window": [255, 0]}'
               zoo run auto --input in.safetensors --config options.yaml --verify --json
+              zoo run auto --input in.safetensors --output out.safetensors --max-bytes 64MiB
               zoo run flash --backward --input in.safetensors --output gradients.safetensors --verify
             """)
 
@@ -56,6 +57,7 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Compute gradients too: the input needs 'output_gradient'.")
     var backward = false
 
+    @OptionGroup var memory: MemoryOptions
     @OptionGroup var plugins: PluginOptions
     @OptionGroup var machine: MachineOptions
     @OptionGroup var format: FormatOptions
@@ -68,7 +70,7 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         let specification = try specification()
-        let context = try machine.context()
+        let context = memory.limit(try machine.context())
         let registry = try plugins.makeRegistry()
         let resolved = try reporting { try specification.resolve(in: registry) }
         try OutputFile.checkFolder(output)
@@ -85,7 +87,7 @@ struct RunCommand: ParsableCommand {
         let chosen = try resolved.choose(for: problem, context: context)
         let gradient = backward ? try read.requiredGradient() : nil
         if backward {
-            let reasons = chosen.unsupportedGradientReasons(for: problem)
+            let reasons = chosen.unsupportedGradientReasons(for: problem, context: context)
             guard reasons.isEmpty else {
                 throw AttentionError.unsupported(name: chosen.id, problem: problem.description, reasons: reasons)
             }
@@ -104,6 +106,7 @@ struct RunCommand: ParsableCommand {
             gradients = try chosen.backward(
                 inputs, output: result, gradient: gradient, options: options, context: context)
             report.backwardSeconds = AlternatingTimer.now() - begin
+            report.backwardPeakBytes = chosen.gradientPlan(problem, context: context)?.peakBytes
         }
         if verify {
             let reference = chosen.isPlain(for: problem) ? nil : chosen
@@ -194,6 +197,7 @@ struct RunReport: Encodable {
     let seconds: Double
     var backwardSeconds: Double?
     let peakBytes: Int
+    var backwardPeakBytes: Int?
     let output: String?
     let outputShape: [Int]
     let ignored: [String]
@@ -208,7 +212,10 @@ struct RunReport: Encodable {
             "problem   \(problem)",
             "time      \(Quantity.seconds(seconds)), the first call; memory \(Quantity.bytes(peakBytes))",
         ]
-        if let backwardSeconds { lines.append("backward  \(Quantity.seconds(backwardSeconds)), the first call") }
+        if let backwardSeconds {
+            let memory = backwardPeakBytes.map { "; memory \(Quantity.bytes($0))" } ?? ""
+            lines.append("backward  \(Quantity.seconds(backwardSeconds)), the first call\(memory)")
+        }
         if let verify {
             lines.append(
                 "output    error \(Quantity.error(verify.maxError)) against the Double reference; the Float reference errs "

@@ -45,6 +45,13 @@ struct BiasGradient: @unchecked Sendable {
         return isOne[0] && problem.batch > 1 || isOne[1] && problem.kvHeads > 1
     }
 
+    /// Bytes beyond the result: the sums, and the result in Double twice.
+    static func workingBytes(_ shape: Shape, _ problem: AttentionProblem, copies: Int) -> Int {
+        let isOneForAllKeys = (shape.dimensions.last ?? 1) == 1
+        let sums = isOneForAllKeys ? copies * problem.batch * problem.heads * problem.queryLength : shape.count
+        return 4 * sums + 16 * shape.count
+    }
+
     /// Where the gradient of a row begins, at its key `key`.
     func cell(copy: Int, batch: Int, head: Int, query: Int, key: Int) -> UnsafeMutablePointer<Float> {
         guard keyStride == 1 else { return base + ((copy * rows[0] + batch) * rows[1] + head) * rows[2] + query }

@@ -25,8 +25,8 @@ struct TiledBackward: @unchecked Sendable {
 
     /// Tasks that a sequence should have, so that several threads find work.
     private static let wantedTasks = 8
-    /// Pairs of sequence and key head whose query gradients are in memory at once.
-    private static let pairsAtOnce = 16
+    /// Pairs of sequence and key head whose query gradients are in memory at once, where memory is not short.
+    static let mostPairs = 16
 
     /// - Parameter problem: the problem with everything that hides keys in its mask.
     init(
@@ -67,7 +67,7 @@ struct TiledBackward: @unchecked Sendable {
     }
 
     /// Into how many shares the key blocks of a key head are dealt.
-    private static func shares(_ problem: AttentionProblem, _ layout: BackwardLayout, biasShape: Shape?) -> Int {
+    static func shares(_ problem: AttentionProblem, _ layout: BackwardLayout, biasShape: Shape?) -> Int {
         let isShared = biasShape.map { BiasGradient.isShared($0, problem) } ?? false
         let wanted = isShared ? wantedTasks : (wantedTasks + problem.kvHeads - 1) / problem.kvHeads
         return max(1, min(wanted, (problem.keyLength + layout.keys - 1) / layout.keys))
@@ -80,7 +80,7 @@ struct TiledBackward: @unchecked Sendable {
     func run() -> AttentionGradients {
         let shares = Self.shares(problem, layout, biasShape: problem.biasShape)
         let pairs = problem.batch * problem.kvHeads
-        let step = bias?.isShared == true ? 1 : Self.pairsAtOnce
+        let step = bias?.isShared == true ? 1 : Self.plan(problem, context: context).pairsAtOnce
         let floats = problem.queryLength * problem.group * layout.headStride
         let sums = Workspace.take(floats: min(step, pairs) * shares * floats)
         defer { Workspace.giveBack(sums) }

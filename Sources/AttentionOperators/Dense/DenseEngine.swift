@@ -51,6 +51,7 @@ struct ReferenceEngine<Number: DenseScalar>: DenseEngine {
         into c: DenseMatrix<Number>, adding: Bool
     ) {
         let left = transposeA ? a.transposed() : a
+        if c.isSketch { return }
         withExtendedLifetime((left, b, c)) {
             Number.multiply(
                 rows: c.rows, columns: c.columns, inner: left.columns, alpha: alpha, a: left.base,
@@ -76,11 +77,16 @@ struct FastEngine: DenseEngine {
         _ alpha: Float, _ a: DenseMatrix<Float>, transposeA: Bool, _ b: DenseMatrix<Float>, transposeB: Bool,
         into c: DenseMatrix<Float>, adding: Bool
     ) {
+        let inner = transposeA ? a.rows : a.columns
+        if c.isSketch {
+            DenseLedger.keep(kernels.multiplyBytes(columns: c.columns, inner: inner))
+            return
+        }
         withExtendedLifetime((a, b, c)) {
             kernels.multiply(
                 alpha, MatrixOperand(a.base, stride: a.stride, isTransposed: transposeA),
                 MatrixOperand(b.base, stride: b.stride, isTransposed: transposeB), rows: c.rows, columns: c.columns,
-                inner: transposeA ? a.rows : a.columns, into: c.base, stride: c.stride, adding: adding)
+                inner: inner, into: c.base, stride: c.stride, adding: adding)
         }
     }
 

@@ -8,6 +8,7 @@ extension DenseMatrix {
     @inline(never)
     func copied() -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: columns)
+        if isSketch { return result }
         for index in 0..<rows { result.row(index).update(from: row(index), count: columns) }
         return result
     }
@@ -17,6 +18,7 @@ extension DenseMatrix {
     @specialized(where Number == Double)
     @inline(never)
     func add(_ other: DenseMatrix, times factor: Number = 1) {
+        if isSketch { return }
         for index in 0..<rows {
             let target = row(index)
             let source = other.row(index)
@@ -34,6 +36,7 @@ extension DenseMatrix {
     @inline(never)
     func scaled(by factor: Number) -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: columns)
+        if isSketch { return result }
         for index in 0..<rows {
             let target = result.row(index)
             let source = row(index)
@@ -48,6 +51,7 @@ extension DenseMatrix {
     @inline(never)
     func times(_ other: DenseMatrix) -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: columns)
+        if isSketch { return result }
         for index in 0..<rows {
             let target = result.row(index)
             let left = row(index)
@@ -63,6 +67,7 @@ extension DenseMatrix {
     @inline(never)
     func timesColumn(_ factors: DenseMatrix) -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: columns)
+        if isSketch { return result }
         for index in 0..<rows {
             let factor = factors[index, 0]
             let target = result.row(index)
@@ -78,6 +83,7 @@ extension DenseMatrix {
     @inline(never)
     func timesRow(_ factors: DenseMatrix) -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: columns)
+        if isSketch { return result }
         let factors = factors.base
         for index in 0..<rows {
             let target = result.row(index)
@@ -93,6 +99,7 @@ extension DenseMatrix {
     @inline(never)
     func plusRow(_ addends: DenseMatrix, times factor: Number = 1) -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: columns)
+        if isSketch { return result }
         let addends = addends.base
         for index in 0..<rows {
             let target = result.row(index)
@@ -108,6 +115,7 @@ extension DenseMatrix {
     @inline(never)
     func plusColumn(_ addends: DenseMatrix, times factor: Number = 1) -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: columns)
+        if isSketch { return result }
         for index in 0..<rows {
             let addend = factor * addends[index, 0]
             let target = result.row(index)
@@ -123,6 +131,7 @@ extension DenseMatrix {
     @inline(never)
     func rowSums() -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: 1)
+        if isSketch { return result }
         for index in 0..<rows { result[index, 0] = Self.sum(row(index), columns) }
         return result
     }
@@ -133,6 +142,7 @@ extension DenseMatrix {
     @inline(never)
     func columnSums() -> DenseMatrix {
         let result = DenseMatrix(rows: 1, columns: columns)
+        if isSketch { return result }
         withUnsafeTemporaryAllocation(of: Double.self, capacity: max(1, columns)) { sums in
             sums.initialize(repeating: 0)
             for index in 0..<rows {
@@ -150,6 +160,7 @@ extension DenseMatrix {
     @inline(never)
     func transposed() -> DenseMatrix {
         let result = DenseMatrix(rows: columns, columns: rows)
+        if isSketch { return result }
         for index in 0..<rows {
             let source = row(index)
             for column in 0..<columns { result.base[column * rows + index] = source[column] }
@@ -162,6 +173,7 @@ extension DenseMatrix {
     @specialized(where Number == Double)
     @inline(never)
     func isFinite() -> Bool {
+        if isSketch { return true }
         for index in 0..<rows {
             // A number minus itself is zero, or NaN where it is not finite.
             let source = row(index)

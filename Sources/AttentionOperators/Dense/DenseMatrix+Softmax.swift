@@ -11,6 +11,7 @@ extension DenseMatrix {
         _ visibility: DenseVisibility?, logarithms: DenseMatrix? = nil, _ engine: any DenseEngine<Number>
     ) -> DenseMatrix {
         let result = DenseMatrix(repeating: 0, rows: rows, columns: columns)
+        if isSketch { return result }
         for index in 0..<rows {
             let seen = visibility?.columns(index) ?? 0..<columns
             let source = row(index)
@@ -50,6 +51,7 @@ extension DenseMatrix {
     @inline(never)
     func throughRowSoftmax(_ gradient: DenseMatrix, _ visibility: DenseVisibility?) -> DenseMatrix {
         let result = DenseMatrix(repeating: 0, rows: rows, columns: columns)
+        if isSketch { return result }
         for index in 0..<rows {
             let seen = visibility?.columns(index) ?? 0..<columns
             let weights = row(index)
@@ -74,6 +76,7 @@ extension DenseMatrix {
     @inline(never)
     func columnMaxima() -> DenseMatrix {
         let result = DenseMatrix(repeating: -.infinity, rows: 1, columns: columns)
+        if isSketch { return result }
         for index in 0..<rows {
             let source = row(index)
             for column in 0..<columns {
@@ -92,6 +95,7 @@ extension DenseMatrix {
     @inline(never)
     func exponentials(below maxima: DenseMatrix, _ engine: any DenseEngine<Number>) -> DenseMatrix {
         let result = plusRow(maxima, times: -1)
+        if isSketch { return result }
         engine.exponentials(result.base, count: result.count)
         return result
     }
@@ -103,6 +107,7 @@ extension DenseMatrix {
     func throughColumnSoftmax(_ gradient: DenseMatrix) -> DenseMatrix {
         let result = times(gradient)
         let inner = result.columnSums()
+        if isSketch { return result }
         for index in 0..<rows {
             let weights = row(index)
             let target = result.row(index)
@@ -119,6 +124,7 @@ extension DenseMatrix {
     @inline(never)
     func logProduct(_ other: DenseMatrix, _ visibility: DenseVisibility?) -> DenseMatrix {
         let result = DenseMatrix(repeating: -.infinity, rows: rows, columns: other.rows)
+        if isSketch { return result }
         for index in 0..<rows {
             let left = row(index)
             for place in visibility?.columns(index) ?? 0..<other.rows {
@@ -145,6 +151,7 @@ extension DenseMatrix {
     ) -> (left: DenseMatrix, right: DenseMatrix) {
         let byLeft = DenseMatrix(repeating: 0, rows: rows, columns: columns)
         let byRight = DenseMatrix(repeating: 0, rows: other.rows, columns: columns)
+        if isSketch { return (byLeft, byRight) }
         for index in 0..<rows {
             let left = row(index)
             for place in visibility?.columns(index) ?? 0..<other.rows {

@@ -38,19 +38,44 @@ struct DenseMatrix<Number: DenseScalar>: @unchecked Sendable {
     let columns: Int
     /// Elements between two rows.
     let stride: Int
+    /// Whether there are extents but no numbers: the program is being measured.
+    let isSketch: Bool
     /// Keeps the memory alive.
     private let owner: AnyObject
 
     /// Memory of a matrix's own.
     private final class Buffer {
         let base: UnsafeMutablePointer<Number>
+        let ledger: DenseLedger?
+        private let bytes: Int
+
         init(_ count: Int) {
-            base = UnsafeMutablePointer<Number>.allocate(capacity: max(1, count))
+            ledger = DenseLedger.current
+            // Beside the numbers an object, and of large blocks the rest of their last page.
+            let numbers = max(1, count) * MemoryLayout<Number>.stride
+            bytes = numbers + (numbers < 128 << 10 ? 80 : 4096)
+            if let ledger {
+                ledger.take(bytes)
+                base = DenseMatrix.nowhere
+            } else {
+                base = UnsafeMutablePointer<Number>.allocate(capacity: max(1, count))
+            }
         }
-        deinit { base.deallocate() }
+
+        deinit {
+            if let ledger { ledger.free(bytes) } else { base.deallocate() }
+        }
     }
 
-    private init(base: UnsafeMutablePointer<Number>, rows: Int, columns: Int, stride: Int, owner: AnyObject) {
+    /// The address of numbers that are not there.
+    private static var nowhere: UnsafeMutablePointer<Number> {
+        UnsafeMutablePointer(bitPattern: MemoryLayout<Number>.alignment).unsafelyUnwrapped
+    }
+
+    private init(
+        base: UnsafeMutablePointer<Number>, rows: Int, columns: Int, stride: Int, isSketch: Bool, owner: AnyObject
+    ) {
+        self.isSketch = isSketch
         self.base = base
         self.rows = rows
         self.columns = columns
@@ -61,12 +86,21 @@ struct DenseMatrix<Number: DenseScalar>: @unchecked Sendable {
     /// A matrix whose elements are still undefined.
     init(rows: Int, columns: Int) {
         let buffer = Buffer(rows * columns)
-        self.init(base: buffer.base, rows: rows, columns: columns, stride: columns, owner: buffer)
+        self.init(
+            base: buffer.base, rows: rows, columns: columns, stride: columns, isSketch: buffer.ledger != nil,
+            owner: buffer)
+    }
+
+    /// An operand of a program that is measured: its memory is somebody else's.
+    static func operandSketch(rows: Int, columns: Int) -> DenseMatrix {
+        DenseMatrix(
+            base: nowhere, rows: rows, columns: columns, stride: columns, isSketch: true, owner: TensorOwner.none)
     }
 
     /// A matrix of one number.
     init(repeating number: Number, rows: Int, columns: Int) {
         self.init(rows: rows, columns: columns)
+        if isSketch { return }
         base.update(repeating: number, count: rows * columns)
     }
 
@@ -75,7 +109,7 @@ struct DenseMatrix<Number: DenseScalar>: @unchecked Sendable {
     init(_ numbers: [Number], rows: Int, columns: Int) {
         self.init(rows: rows, columns: columns)
         numbers.withUnsafeBufferPointer { source in
-            guard let start = source.baseAddress else { return }
+            guard let start = source.baseAddress, !isSketch else { return }
             base.update(from: start, count: min(source.count, rows * columns))
         }
     }
@@ -87,12 +121,13 @@ struct DenseMatrix<Number: DenseScalar>: @unchecked Sendable {
         let start = tensor.baseAddress.assumingMemoryBound(to: Number.self) + first
         self.init(
             base: UnsafeMutablePointer(mutating: start), rows: rows, columns: columns, stride: stride,
-            owner: TensorOwner(tensor))
+            isSketch: false, owner: TensorOwner(tensor))
     }
 
     private final class TensorOwner {
-        let tensor: Tensor
-        init(_ tensor: Tensor) { self.tensor = tensor }
+        let tensor: Tensor?
+        static var none: TensorOwner { TensorOwner(nil) }
+        init(_ tensor: Tensor?) { self.tensor = tensor }
     }
 
     var count: Int { rows * columns }
@@ -103,8 +138,8 @@ struct DenseMatrix<Number: DenseScalar>: @unchecked Sendable {
 
     /// An element; for small matrices and tests of single cells.
     subscript(_ row: Int, _ column: Int) -> Number {
-        get { base[row * stride + column] }
-        nonmutating set { base[row * stride + column] = newValue }
+        get { isSketch ? 0 : base[row * stride + column] }
+        nonmutating set { if !isSketch { base[row * stride + column] = newValue } }
     }
 
     /// Some of the rows and columns, sharing memory.
@@ -113,11 +148,12 @@ struct DenseMatrix<Number: DenseScalar>: @unchecked Sendable {
         let columns = columns ?? 0..<self.columns
         return DenseMatrix(
             base: base + rows.lowerBound * stride + columns.lowerBound, rows: rows.count, columns: columns.count,
-            stride: stride, owner: owner)
+            stride: stride, isSketch: isSketch, owner: owner)
     }
 
     /// The elements in row-major order.
     var elements: [Number] {
-        (0..<rows).flatMap { row in Array(UnsafeBufferPointer(start: self.row(row), count: columns)) }
+        if isSketch { return [Number](repeating: 0, count: count) }
+        return (0..<rows).flatMap { row in Array(UnsafeBufferPointer(start: self.row(row), count: columns)) }
     }
 }

@@ -25,8 +25,8 @@ protocol DenseOperator: AttentionOperator {
     /// A program that has a log-sum-exp, and declares it, leaves it with the tape. Called for sequences with at least one query and one key alone; without either, outputs and gradients are zero.
     func build<Number: DenseScalar>(_ task: DenseTask<Number>) -> DenseNode<Number>
 
-    /// Floats that one task allocates at its peak, about.
-    func taskFloats(_ problem: AttentionProblem) -> Int
+    /// Bytes that a call takes for all its tasks together, beside its results; none by default.
+    func sharedBytes(_ problem: AttentionProblem) -> Int
 }
 
 /// The operands of one run of a dense program.
@@ -78,15 +78,35 @@ struct DenseTask<Number: DenseScalar> {
 extension DenseOperator {
     static var scope: DenseScope { .head }
 
+    func sharedBytes(_ problem: AttentionProblem) -> Int { 0 }
+
     /// One task for each head or sequence; a step reads all of it.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         let tasks = problem.batch * (Self.scope == .head ? problem.heads : 1)
-        let copies = problem.dtype == .float32 ? 0 : problem.operandCount + problem.outputBytes / 2
-        return AttentionPlan(
-            problem: problem, queryTile: max(1, problem.queryLength), keyTile: max(1, problem.keyLength),
-            tasks: tasks,
-            workspaceBytes: 4 * (taskFloats(problem) * max(1, min(context.threads, tasks)) + copies),
-            isa: context.isa, threads: context.threads)
+        let hasLogSumExp = capabilities.features.contains(.logSumExp)
+        let sketch = DenseSketch(self, problem, engine: FastEngine(kernels: context.kernels))
+        let pieces = sketch.pieces(isRecording: false)
+        return .fitting(context, rows: 1, unit: 1) { _, context in
+            AttentionPlan(
+                problem: problem, queryTile: max(1, problem.queryLength), keyTile: max(1, problem.keyLength),
+                tasks: tasks,
+                workspaceBytes: sketch.workingBytes(pieces.prefix(context.threads), hasLogSumExp: hasLogSumExp),
+                isa: context.isa, threads: context.threads, hasLogSumExp: hasLogSumExp)
+        }
+    }
+
+    /// A wave of tasks at a time, as many as there are threads.
+    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
+        let sketch = DenseSketch(self, problem, engine: FastEngine(kernels: context.kernels))
+        let pieces = sketch.pieces(isRecording: true)
+        let parameters = parameters(for: problem).reduce(0) { $0 + 4 * $1.shape.count }
+        return .fitting(context) { _, context in
+            GradientPlan(
+                threads: context.threads, pairsAtOnce: context.threads,
+                workspaceBytes: sketch.workingBytesOfGradients(
+                    pieces.prefix(context.threads), parameterBytes: parameters),
+                resultBytes: problem.gradientBytes + parameters)
+        }
     }
 
     /// Runs the program on the zoo's kernels.
@@ -151,13 +171,6 @@ extension DenseOperator {
             throw .unsupported(name: "\(Self.self)", problem: problem.description, reasons: reasons)
         }
         return problem
-    }
-}
-
-extension AttentionProblem {
-    /// Elements of query, key and value.
-    fileprivate var operandCount: Int {
-        batch * (queryLength * heads * headDim + keyLength * kvHeads * (headDim + valueDim))
     }
 }
 

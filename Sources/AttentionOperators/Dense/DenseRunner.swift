@@ -45,40 +45,9 @@ struct DenseRunner<Operator: DenseOperator, Number: DenseScalar>: @unchecked Sen
         self.parameters = parameters
     }
 
-    /// One run of the program.
-    private struct Piece {
-        let sequence: Int
-        let heads: Range<Int>
-        let kvHeads: Range<Int>
-        let queries: Int
-        let keys: Int
-    }
+    private typealias Piece = DensePiece
 
-    private var pieces: [Piece] {
-        (0..<problem.batch).flatMap { sequence -> [Piece] in
-            let geometry = problem.geometry(sequence)
-            // Keys that nobody sees are never looked at.
-            let keys =
-                problem.options.mask == .full
-                ? geometry.keyLength
-                : problem.options.mask.band(geometry)?.keys(forAnyOf: 0..<geometry.queryLength).upperBound
-                    ?? geometry.keyLength
-            guard geometry.queryLength > 0, keys > 0 else { return [] }
-            if Operator.scope == .sequence {
-                return [
-                    Piece(
-                        sequence: sequence, heads: 0..<problem.heads, kvHeads: 0..<problem.kvHeads,
-                        queries: geometry.queryLength, keys: keys)
-                ]
-            }
-            return (0..<problem.heads).map { head in
-                let kvHead = head / problem.group
-                return Piece(
-                    sequence: sequence, heads: head..<head + 1, kvHeads: kvHead..<kvHead + 1,
-                    queries: geometry.queryLength, keys: keys)
-            }
-        }
-    }
+    private var pieces: [Piece] { DensePiece.cut(problem, scope: Operator.scope) }
 
     private func each(_ count: Int, _ body: @Sendable (Int) -> Void) {
         if let context {

@@ -16,6 +16,8 @@ extension DenseTape {
 extension DenseMatrix {
     /// The same numbers in another arithmetic; for small matrices.
     func converted<Other: DenseScalar>(_ type: Other.Type) -> DenseMatrix<Other> {
-        DenseMatrix<Other>(elements.map { Other($0) }, rows: rows, columns: columns)
+        // An array that grows as rows are appended, its copy, and the copy's copy.
+        DenseLedger.pass(count * (3 * MemoryLayout<Number>.stride + 2 * MemoryLayout<Other>.stride))
+        return DenseMatrix<Other>(elements.map { Other($0) }, rows: rows, columns: columns)
     }
 }

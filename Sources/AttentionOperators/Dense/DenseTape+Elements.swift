@@ -50,6 +50,7 @@ extension DenseMatrix {
     @inline(never)
     func mapped(_ function: DenseFunction) -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: columns)
+        if isSketch { return result }
         for index in 0..<rows {
             let source = row(index)
             let target = result.row(index)
@@ -64,6 +65,7 @@ extension DenseMatrix {
     @inline(never)
     fileprivate func through(_ function: DenseFunction, values: DenseMatrix, gradient: DenseMatrix) -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: columns)
+        if isSketch { return result }
         for index in 0..<rows {
             let (x, y, g) = (row(index), values.row(index), gradient.row(index))
             let target = result.row(index)

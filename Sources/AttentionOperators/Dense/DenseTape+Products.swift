@@ -113,6 +113,7 @@ extension DenseTape {
 extension DenseMatrix {
     /// Hidden cells become 0.
     func hide(_ visibility: DenseVisibility) {
+        if isSketch { return }
         for index in 0..<rows {
             let seen = visibility.columns(index)
             let cells = row(index)
@@ -126,6 +127,7 @@ extension DenseMatrix {
     fileprivate func addProduct(
         _ alpha: Number, _ a: DenseMatrix, _ b: DenseMatrix, _ visibility: DenseVisibility
     ) {
+        if isSketch { return }
         for index in 0..<rows {
             for inner in visibility.columns(index) where visibility.cells?(index, inner) ?? true {
                 let weight = alpha * a[index, inner]

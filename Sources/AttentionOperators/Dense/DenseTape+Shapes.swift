@@ -105,6 +105,7 @@ extension DenseTape {
 extension DenseMatrix {
     /// Takes the elements of a matrix of the same extents.
     func set(_ other: DenseMatrix) {
+        if isSketch { return }
         for index in 0..<rows { row(index).update(from: other.row(index), count: columns) }
     }
 
@@ -113,6 +114,7 @@ extension DenseMatrix {
     @inline(never)
     fileprivate func convolved(_ kernel: DenseMatrix, rows count: Int) -> DenseMatrix {
         let result = DenseMatrix(repeating: 0, rows: count, columns: columns)
+        if isSketch { return result }
         let half = kernel.columns / 2
         let weights = kernel.rows == 1 ? kernel.repeatedRows(columns).transposed() : kernel.transposed()
         for index in 0..<count {
@@ -132,6 +134,7 @@ extension DenseMatrix {
     @inline(never)
     fileprivate func correlated(_ kernel: DenseMatrix, rows count: Int) -> DenseMatrix {
         let result = DenseMatrix(repeating: 0, rows: count, columns: columns)
+        if isSketch { return result }
         let half = kernel.columns / 2
         let weights = kernel.rows == 1 ? kernel.repeatedRows(columns).transposed() : kernel.transposed()
         for index in 0..<rows {
@@ -151,6 +154,7 @@ extension DenseMatrix {
     @inline(never)
     fileprivate func byKernel(_ gradient: DenseMatrix, rows kernels: Int, size: Int) -> DenseMatrix {
         let result = DenseMatrix(repeating: 0, rows: kernels, columns: size)
+        if isSketch { return result }
         for step in 0..<size {
             let shift = step - size / 2
             let first = max(0, -shift)
@@ -167,6 +171,7 @@ extension DenseMatrix {
 
     private func repeatedRows(_ count: Int) -> DenseMatrix {
         let result = DenseMatrix(rows: count, columns: columns)
+        if isSketch { return result }
         for index in 0..<count { result.row(index).update(from: base, count: columns) }
         return result
     }

@@ -72,6 +72,7 @@ extension DenseMatrix {
     @inline(never)
     func rowMaxima() -> DenseMatrix {
         let result = DenseMatrix(rows: rows, columns: 1)
+        if isSketch { return result }
         for index in 0..<rows { result[index, 0] = Self.maximum(row(index), 0..<columns) }
         return result
     }

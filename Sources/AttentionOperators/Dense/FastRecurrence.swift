@@ -54,6 +54,7 @@ struct FastRecurrence: CausalRecurrence {
     /// Runs over the keys; `onRow` is called for each row that sees some, when exactly its keys have arrived.
     private func walk(onKey: (_ key: Int, Running) -> Void, onRow: (_ row: Int, Running) -> Void) {
         let running = Running(features: features)
+        if logits.isSketch { return }
         var key = 0
         for (row, end) in ends.enumerated() where end > 0 {
             while key < end {
@@ -162,6 +163,7 @@ struct FastRecurrence: CausalRecurrence {
     ) {
         let factors = DenseMatrix<Float>(rows: 2, columns: features)
         let (decay, weight) = (factors.row(0), factors.row(1))
+        if logits.isSketch { return }
         var end = ends.count
         for key in stride(from: keys - 1, through: 0, by: -1) {
             let (own, logit) = (maxima.row(key), logits.row(key))

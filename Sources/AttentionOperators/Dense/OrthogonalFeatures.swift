@@ -7,7 +7,7 @@ import TensorCore
 ///
 /// Each keeps the length of an independent Gaussian vector, so each alone is Gaussian and estimates stay unbiased; that
 /// they are orthogonal makes their variance smaller.
-enum OrthogonalFeatures {
+package enum OrthogonalFeatures {
     private struct Key: Hashable {
         let count: Int
         let dim: Int
@@ -22,14 +22,18 @@ enum OrthogonalFeatures {
     /// The same for the same seed. O(count · dim · min(count, dim)) when new.
     static func directions(count: Int, dim: Int, seed: UInt64) -> [Double] {
         let key = Key(count: count, dim: dim, seed: seed)
-        if let known = kept.withLock({ kept in kept.first { $0.key == key }?.numbers }) { return known }
-        let numbers = make(key)
-        kept.withLock { kept in
+        // Made under the lock: tasks that ask at once would each make them.
+        return kept.withLock { kept in
+            if let known = kept.first(where: { $0.key == key })?.numbers { return known }
+            let numbers = make(key)
             if kept.count >= 4 { kept.removeFirst() }
             kept.append((key, numbers))
+            return numbers
         }
-        return numbers
     }
+
+    /// Forgets every direction that is kept for later calls.
+    package static func freeKept() { kept.withLock { $0 = [] } }
 
     private static func make(_ key: Key) -> [Double] {
         var random = Gaussian(seed: key.seed)

@@ -30,10 +30,10 @@ struct PackedSequence: @unchecked Sendable {
         max(1, limit / (4 * floats(problem, panelWidth: panelWidth)))
     }
 
-    /// Bytes that are taken at once.
-    static func bytes(_ problem: AttentionProblem, panelWidth: Int) -> Int {
-        4 * floats(problem, panelWidth: panelWidth)
-            * min(problem.batch * problem.kvHeads, pairsAtOnce(problem, panelWidth: panelWidth))
+    /// Bytes that so many pairs take.
+    static func bytes(_ problem: AttentionProblem, panelWidth: Int, pairs: Int, blockSize: Int) -> Int {
+        Workspace.bytes(floats: pairs * floats(problem, panelWidth: panelWidth))
+            + pairs * ((problem.keyLength + blockSize - 1) / blockSize)
     }
 
     /// Memory for every key and value of some pairs; ``pack()`` fills it.

@@ -19,6 +19,10 @@ struct PatternedRun {
         SparsePlan(whole, blockSize: blockSize, context: context).plan(for: problem, context: context)
     }
 
+    func gradientPlan(_ context: ComputeContext) -> GradientPlan {
+        TiledBackward.plan(whole, context: context, heldBytes: whole.options.mask.layoutBytes)
+    }
+
     func forward(_ inputs: AttentionInputs, _ context: ComputeContext) throws(AttentionError) -> AttentionOutput {
         try SparseAttention(inputs, problem: whole, blockSize: blockSize, context: context).run(sinks: inputs.sinks)
     }

@@ -39,7 +39,7 @@ struct SparseAttention: @unchecked Sendable {
         }
         let problem = tiled.problem
         let count = problem.batch * problem.kvHeads
-        let step = PackedSequence.pairsAtOnce(problem, panelWidth: tiled.context.kernels.panelWidth)
+        let step = plan.packedPairs
         for first in stride(from: 0, to: count, by: step) {
             let pairs = first..<min(count, first + step)
             let packed = PackedSequence(tiled, pairs: pairs, blockSize: index.blockSize)

@@ -23,13 +23,43 @@ struct SparsePlan: Sendable {
     private let panelWidth: Int
     /// Whether blocks end within a panel of registers, so that keys are lined up before they are packed.
     let isStaged: Bool
+    /// Pairs of sequence and key head that may be packed at once; 0 packs for each task.
+    private(set) var packedPairs: Int
+    private(set) var threads: Int
 
     /// The most rows of a task whose heads share their keys: what the caches hold beside the keys.
     private static let sharedRows = 448
 
+    /// The quickest plan that keeps to the context's bytes.
+    ///
+    /// Where they are short fewer keys are packed at once, then tasks have fewer rows, then there are fewer threads: none of
+    /// this changes a bit.
     /// - Parameter problem: the problem with everything that hides keys in its mask.
     init(_ problem: AttentionProblem, blockSize: Int, context: ComputeContext) {
+        self.init(problem, blockSize: blockSize, rowLimit: .max, context: context)
+        guard let maxBytes = context.maxBytes else { return }
+        let results = problem.outputBytes + problem.logSumExpBytes
+        for threads in PlannedBytes.halves(of: context.threads) {
+            for rowLimit in [Int.max, Self.sharedRows / 2, 1] {
+                var plan = SparsePlan(
+                    problem, blockSize: blockSize, rowLimit: rowLimit, context: context.with(threads: threads))
+                let tasks = plan.tasks()
+                let most = plan.packsOnce(tasks) ? plan.packedPairs : 0
+                for pairs in (most > 0 ? PlannedBytes.halves(of: most) : []) + [0] {
+                    plan.packedPairs = pairs
+                    self = plan
+                    if results + workspaceBytes(tasks) <= maxBytes { return }
+                }
+            }
+        }
+    }
+
+    private init(_ problem: AttentionProblem, blockSize: Int, rowLimit: Int, context: ComputeContext) {
         self.problem = problem
+        threads = context.threads
+        packedPairs = min(
+            problem.batch * problem.kvHeads,
+            PackedSequence.pairsAtOnce(problem, panelWidth: context.kernels.panelWidth))
         index = KeyBlockIndex(problem.options.mask, blockSize: blockSize)
         var rest = problem
         rest.options.mask = index.rest
@@ -42,7 +72,7 @@ struct SparsePlan: Sendable {
         // rows are read depends on the heads of a task.
         let group = dependsOnHead ? 1 : problem.group
         headsPerTask = (1...max(1, group)).last { group % $0 == 0 && $0 * blockSize <= Self.sharedRows } ?? 1
-        blockRowsPerTask = max(1, sizes.rows / (blockSize * headsPerTask))
+        blockRowsPerTask = max(1, min(sizes.rows, rowLimit) / (blockSize * headsPerTask))
         sizes.rows = blockRowsPerTask * blockSize * headsPerTask
         sizes.keys = max(sizes.keys, blockSize)
         layout = BlockScratch(rest, sizes: sizes, sharesHeads: headsPerTask > 1, context: context)
@@ -111,7 +141,7 @@ struct SparsePlan: Sendable {
         let isShort = tasks.contains {
             problem.geometry($0.rows.batch).queryLength * $0.rows.heads <= ZooLimits.fewRows
         }
-        guard !countsKeys, !isShort, !isStaged else { return false }
+        guard !countsKeys, !isShort, !isStaged, packedPairs > 0 else { return false }
         let reads = tasks.reduce(0) { $0 + $1.keys.reduce(0) { $0 + $1.count } }
         let keys = (0..<problem.batch).reduce(0) { $0 + problem.geometry($1).keyLength } * problem.kvHeads
         return reads >= Self.worthwhileReads * keys
@@ -125,10 +155,20 @@ struct SparsePlan: Sendable {
             let geometry = problem.geometry(batch)
             return total + geometry.queryLength * geometry.keyLength * problem.heads
         }
-        let packed = packsOnce(tasks) ? PackedSequence.bytes(problem, panelWidth: panelWidth) : 0
         return AttentionPlan(
             problem: given, queryTile: blockRowsPerTask * index.blockSize * headsPerTask, keyTile: layout.keys,
-            tasks: tasks.count, workspaceBytes: scratchFloats * 4 * max(1, min(context.threads, tasks.count)) + packed,
-            isa: context.isa, threads: context.threads, density: all == 0 ? 0 : Double(pairs) / Double(all))
+            tasks: tasks.count, workspaceBytes: workspaceBytes(tasks), isa: context.isa, threads: threads,
+            density: all == 0 ? 0 : Double(pairs) / Double(all))
+    }
+
+    /// Bytes of working memory: scratch of each thread, packed keys, and the lists of tasks and their key blocks.
+    private func workspaceBytes(_ tasks: [Task]) -> Int {
+        let packed =
+            packsOnce(tasks)
+            ? PackedSequence.bytes(problem, panelWidth: panelWidth, pairs: packedPairs, blockSize: index.blockSize) : 0
+        // Heads that see the same keys share one list.
+        let listed = tasks.reduce(0) { $0 + (dependsOnHead || $1.rows.firstHead == 0 ? 32 + 16 * $1.keys.count : 0) }
+        return Workspace.bytes(floats: scratchFloats) * max(1, min(threads, tasks.count)) + packed
+            + PlannedBytes.list(of: 2 * tasks.count) + listed + index.layoutBytes
     }
 }

@@ -17,7 +17,7 @@ struct SplitKeys: Sendable {
 
     /// Computes every task.
     func run(_ tiled: TiledAttention, _ blocks: [RowBlock], sinks: [Float]?) -> AttentionOutput {
-        let (pieces, floats) = cut(tiled, blocks)
+        let (pieces, floats) = cut(tiled.problem, tiled.layout, blocks)
         if floats == 0 { return tiled.run(blocks, sinks: sinks) }
         let writer = OutputWriter(tiled.problem, sinks: sinks)
         let kernels = tiled.context.kernels
@@ -37,22 +37,32 @@ struct SplitKeys: Sendable {
         return writer.result
     }
 
-    private func cut(_ tiled: TiledAttention, _ blocks: [RowBlock]) -> (pieces: [Piece], floats: Int) {
+    /// Pieces of work, and floats of their partial results; 0 where no task is cut.
+    func partialResults(
+        _ problem: AttentionProblem, _ layout: BlockScratch, _ blocks: [RowBlock]
+    ) -> (pieces: Int, floats: Int) {
+        let (pieces, floats) = cut(problem, layout, blocks)
+        return (pieces.count, floats)
+    }
+
+    private func cut(
+        _ problem: AttentionProblem, _ layout: BlockScratch, _ blocks: [RowBlock]
+    ) -> (pieces: [Piece], floats: Int) {
         var pieces: [Piece] = []
         var floats = 0
         for (index, block) in blocks.enumerated() {
-            let visible = tiled.visibleKeys(block)
+            let visible = problem.visibleKeys(block)
             // Whether to cut follows from the whole sequence, so that a row does not depend on how queries are grouped.
-            let sequenceRows = tiled.problem.geometry(block.batch).queryLength * block.heads
+            let sequenceRows = problem.geometry(block.batch).queryLength * block.heads
             guard sequenceRows <= rows, visible.count > keys else {
-                let range = visible.aligned(to: tiled.layout.keys)
+                let range = visible.aligned(to: layout.keys)
                 pieces.append(Piece(block: index, keys: range, offset: nil))
                 continue
             }
             for start in stride(from: visible.aligned(to: keys).lowerBound, to: visible.upperBound, by: keys) {
                 let range = start..<min(start + keys, visible.upperBound)
                 pieces.append(Piece(block: index, keys: range, offset: floats))
-                floats += stateFloats(block.rows, tiled)
+                floats += stateFloats(block.rows, layout)
             }
         }
         return (pieces, floats)
@@ -84,8 +94,8 @@ struct SplitKeys: Sendable {
         }
     }
 
-    private func stateFloats(_ rows: Int, _ tiled: TiledAttention) -> Int {
-        rows * tiled.layout.outputStride + 2 * rows.roundedUp(to: 16)
+    private func stateFloats(_ rows: Int, _ layout: BlockScratch) -> Int {
+        rows * layout.outputStride + 2 * rows.roundedUp(to: 16)
     }
 
     private func state(_ base: UnsafeMutablePointer<Float>, _ rows: Int, _ tiled: TiledAttention) -> RowState {

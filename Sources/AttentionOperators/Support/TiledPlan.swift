@@ -7,7 +7,8 @@ extension AttentionCapabilities {
     static func tiled(workingMemory: String, arithmetic: String) -> AttentionCapabilities {
         AttentionCapabilities(
             dtypes: [.float32, .float16, .bfloat16], headDims: 1...4096,
-            features: Set(AttentionFeature.allCases).subtracting([.dtype, .headDim, .configuration, .gradients]),
+            features: Set(AttentionFeature.allCases)
+                .subtracting([.dtype, .headDim, .configuration, .gradients, .memory]),
             exactness: .exact,
             workingMemory: workingMemory, arithmetic: arithmetic, hasGradients: true)
     }
@@ -15,17 +16,134 @@ extension AttentionCapabilities {
 
 extension AttentionPlan {
     /// The plan of an operator whose tasks each take one workspace.
+    /// - Parameter sharedBytes: working memory beside the tasks' own.
+    /// - Parameter pieces: of work, where tasks are cut again.
     static func tiled(
-        _ problem: AttentionProblem, sizes: TileSizes, sharing: Bool, scratchFloats: Int, context: ComputeContext
+        _ problem: AttentionProblem, sizes: TileSizes, sharing: Bool, scratchFloats: Int, context: ComputeContext,
+        sharedBytes: Int = 0, pieces: Int? = nil
     ) -> AttentionPlan {
         let heads = sharing ? problem.group : 1
         let step = max(1, sizes.rows / heads)
-        let tasks = (0..<problem.batch).reduce(0) { total, batch in
-            total + (problem.geometry(batch).queryLength + step - 1) / step * (problem.heads / heads)
+        let blocks = (0..<problem.batch).reduce(0) { total, batch in
+            total + (problem.geometry(batch).queryLength + step - 1) / step * (problem.heads / max(1, heads))
         }
+        let tasks = pieces ?? blocks
         return AttentionPlan(
             problem: problem, queryTile: sizes.rows, keyTile: sizes.keys, tasks: tasks,
-            workspaceBytes: scratchFloats * 4 * max(1, min(context.threads, tasks)),
+            workspaceBytes: Workspace.bytes(floats: scratchFloats) * max(1, min(context.threads, tasks))
+                + PlannedBytes.list(of: blocks + tasks) + sharedBytes,
             isa: context.isa, threads: context.threads)
+    }
+
+    /// The first of ever smaller plans that keeps to the context's bytes: fewer rows for each task, then fewer threads; the
+    /// smallest when none does.
+    ///
+    /// None of this changes a bit of the result; keys of a step would, so they stay.
+    /// - Parameters:
+    ///   - rows: of a task, where memory is not short.
+    ///   - unit: what rows are counted in, and the fewest.
+    static func fitting(
+        _ context: ComputeContext, rows: Int, unit: Int,
+        _ plan: (_ rows: Int, _ context: ComputeContext) -> AttentionPlan
+    ) -> AttentionPlan {
+        var smallest = plan(rows, context)
+        guard let maxBytes = context.maxBytes, smallest.peakBytes > maxBytes else { return smallest }
+        for threads in PlannedBytes.halves(of: context.threads) {
+            var rows = rows
+            while true {
+                smallest = plan(rows, context.with(threads: threads))
+                if smallest.peakBytes <= maxBytes { return smallest }
+                if rows <= unit { break }
+                rows = max(unit, (rows / 2).roundedUp(to: unit) < rows ? (rows / 2).roundedUp(to: unit) : unit)
+            }
+        }
+        return smallest
+    }
+}
+
+extension AttentionPlan {
+    /// The tasks' workspaces that stay for the next step of a call.
+    var kept: KeptWorkspaces {
+        let lists = PlannedBytes.list(of: 2 * tasks)
+        let count = max(1, min(threads, tasks))
+        return KeptWorkspaces(
+            count: count, bytes: Workspace.keptBytes(floats: max(0, workspaceBytes - lists) / count / 4))
+    }
+}
+
+/// Workspaces that an earlier step of a call has left: used again where they are large enough, else freed one by one as
+/// larger ones are taken.
+struct KeptWorkspaces {
+    static let none = KeptWorkspaces(count: 0, bytes: 0)
+
+    let count: Int
+    /// Of each.
+    let bytes: Int
+
+    /// Bytes of all.
+    var allBytes: Int { count * bytes }
+
+    /// Bytes of workspaces that are taken one after the other.
+    func bytes(taking wanted: [Int]) -> Int {
+        wanted.enumerated().reduce(0) { $0 + ($1.offset < count ? max(bytes, $1.element) : $1.element) }
+            + max(0, count - wanted.count) * bytes
+    }
+}
+
+extension GradientPlan {
+    /// The first plan that keeps to the context's bytes: fewer pairs of sequence and key head at once, then fewer threads; the
+    /// smallest when none does.
+    ///
+    /// None of this changes a bit of the result.
+    static func fitting(
+        _ context: ComputeContext, pairs: Int = 1,
+        _ plan: (_ pairs: Int, _ context: ComputeContext) -> GradientPlan
+    ) -> GradientPlan {
+        var smallest = plan(pairs, context)
+        guard let maxBytes = context.maxBytes, smallest.peakBytes > maxBytes else { return smallest }
+        for threads in PlannedBytes.halves(of: context.threads) {
+            for pairs in PlannedBytes.halves(of: pairs) {
+                smallest = plan(pairs, context.with(threads: threads))
+                if smallest.peakBytes <= maxBytes { return smallest }
+            }
+        }
+        return smallest
+    }
+}
+
+/// Bytes beside numbers, and ways to make do with fewer.
+enum PlannedBytes {
+    /// Objects of a call: closures, views, descriptions.
+    static let objects = 64 << 10
+    /// What lists of tasks take while they are made and sorted.
+    private static let listEntry = 256
+
+    /// Bytes of the list of so many tasks, and of a call's objects.
+    static func list(of tasks: Int) -> Int { objects + tasks * listEntry }
+
+    /// A number, its half, and so on down to 1.
+    static func halves(of number: Int) -> [Int] {
+        Array(sequence(first: max(1, number)) { $0 > 1 ? $0 / 2 : nil })
+    }
+}
+
+extension AttentionPlan {
+    /// The plan of an operator whose tasks hold all heads of a group.
+    /// - Parameter partialResults: pieces and floats of partial results, where keys are cut; floats are 0 where they are not.
+    static func sharing(
+        _ problem: AttentionProblem, context: ComputeContext,
+        partialResults: (TileSizes, BlockScratch) -> (pieces: Int, floats: Int) = { _, _ in (0, 0) }
+    ) -> AttentionPlan {
+        var sizes = TileSizes.tasks(problem, sharing: true, context: context)
+        let unit = context.kernels.tileRows.roundedUp(to: max(1, problem.group))
+        return .fitting(context, rows: sizes.rows, unit: unit) { rows, context in
+            sizes.rows = rows
+            let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
+            let partial = partialResults(sizes, layout)
+            return .tiled(
+                problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context,
+                sharedBytes: partial.floats == 0 ? 0 : Workspace.bytes(floats: partial.floats),
+                pieces: partial.floats == 0 ? nil : partial.pieces)
+        }
     }
 }

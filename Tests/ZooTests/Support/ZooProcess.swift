@@ -18,8 +18,11 @@ enum ZooProcess {
         }
     }
 
-    /// The executable beside the test bundle, whatever the build folder and configuration are called.
-    static let executable: URL? = {
+    /// The command.
+    static let executable = built("zoo")
+
+    /// An executable beside the test bundle, whatever the build folder and configuration are called.
+    static func built(_ name: String) -> URL? {
         var starts = [URL(fileURLWithPath: CommandLine.arguments[0]), Bundle.main.bundleURL]
         starts += Bundle.allBundles.map(\.bundleURL)
         // macOS runs tests in a helper and names the bundle in an argument.
@@ -28,7 +31,7 @@ enum ZooProcess {
             var folder = start.resolvingSymlinksInPath()
             for _ in 0..<5 {
                 folder = folder.deletingLastPathComponent()
-                let candidate = folder.appendingPathComponent("zoo")
+                let candidate = folder.appendingPathComponent(name)
                 var isFolder: ObjCBool = false
                 if FileManager.default.fileExists(atPath: candidate.path, isDirectory: &isFolder), !isFolder.boolValue,
                     FileManager.default.isExecutableFile(atPath: candidate.path)
@@ -38,14 +41,15 @@ enum ZooProcess {
             }
         }
         return nil
-    }()
+    }
 
-    /// Runs the command to its end.
+    /// Runs the command, or another executable, to its end.
     static func run(
-        _ arguments: [String], input: String = "", environment: [String: String] = [:]
+        _ arguments: [String], input: String = "", environment: [String: String] = [:],
+        executable: URL? = Self.executable
     ) throws -> Outcome {
         let process = Process()
-        let binary: URL = try #require(executable, "the zoo executable is not beside the test bundle")
+        let binary: URL = try #require(executable, "the executable is not beside the test bundle")
         process.executableURL = binary
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }

@@ -16,10 +16,29 @@ struct FourierMixing: Sendable {
 
     /// Columns of complex numbers that the transform along the positions runs on.
     private var columns: Int { hidden ? channels.channels / 2 + 1 : (channels.channels + 1) / 2 }
-    private var blocks: Int { (columns + Self.lanes - 1) / Self.lanes }
+    var blocks: Int { (columns + Self.lanes - 1) / Self.lanes }
 
     /// Floats between the two transforms: real and imaginary parts, `[blocks][length][lanes]` each.
     func middleFloats(_ length: Int) -> Int { 2 * blocks * length * Self.lanes }
+
+    /// Bytes that ``run(_:_:given:length:wanted:to:)`` works in: what lies between the transforms, and the tables and scratch of
+    /// the larger one.
+    func workingBytes(_ length: Int) -> Int {
+        if length == 0 { return 0 }
+        let threads = channels.context.threads
+        func transform(_ length: Int, tasks: Int, extraFloats: Int) -> Int {
+            let scratch = LengthTransform.scratchFloats(length) + extraFloats
+            return LengthTransform.tableBytes(length)
+                + max(1, min(threads, tasks)) * Workspace.bytes(floats: scratch)
+        }
+        let width = channels.channels
+        let rows = 2 * Self.lanes
+        let first =
+            hidden
+            ? transform(width, tasks: (length + rows - 1) / rows, extraFloats: width.roundedUp(to: 16))
+            : 4 * width * threads
+        return 4 * middleFloats(length) + max(first, transform(length, tasks: blocks, extraFloats: 0))
+    }
 
     /// Transforms the first `given` positions of a source, the others being zeros; keeps `wanted` positions.
     ///

@@ -28,9 +28,8 @@ struct LengthTransform: Sendable {
     /// Makes the tables.
     init(_ length: Int) {
         self.length = length
-        let isPower = length & (length - 1) == 0
-        var size = 1
-        while size < (isPower ? length : 2 * length - 1) { size *= 2 }
+        let isPower = Self.isPower(length)
+        let size = Self.size(length)
         self.size = size
         let angles = (0..<size).map { -2 * Double.pi * Double($0) / Double(size) }
         cosine = angles.map { Float(cos($0)) }
@@ -56,8 +55,25 @@ struct LengthTransform: Sendable {
         kernelImaginary = imaginary.map { Float($0 / Double(size)) }
     }
 
+    private static func isPower(_ length: Int) -> Bool { length & (length - 1) == 0 }
+
+    /// The power of two that a length is transformed in.
+    private static func size(_ length: Int) -> Int {
+        var size = 1
+        while size < (isPower(length) ? length : 2 * length - 1) { size *= 2 }
+        return size
+    }
+
+    /// Floats of scratch that the transform of a length works in.
+    static func scratchFloats(_ length: Int) -> Int { 4 * size(length) * ZooLimits.transformLanes }
+
+    /// Bytes of the tables of a length.
+    static func tableBytes(_ length: Int) -> Int {
+        4 * (2 * size(length) + (isPower(length) ? 0 : 2 * (length + size(length))))
+    }
+
     /// Floats of scratch that ``run(_:kernels:)`` works in.
-    var scratchFloats: Int { 4 * size * ZooLimits.transformLanes }
+    var scratchFloats: Int { Self.scratchFloats(length) }
 
     /// Where the real and the imaginary parts of the input belong in the scratch, `[length][lanes]` each.
     func parts(

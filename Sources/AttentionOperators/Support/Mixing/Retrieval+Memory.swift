@@ -1,0 +1,38 @@
+import AttentionCore
+import Kernels
+import TensorCore
+
+extension WideSearch {
+    /// The problem of the searches: values of all heads side by side, in Float.
+    static func problem(_ problem: AttentionProblem) -> AttentionProblem {
+        var searches = problem
+        searches.dtype = .float32
+        searches.valueDim = problem.kvHeads * problem.valueDim
+        return searches
+    }
+
+    /// Bytes of operands in Float where they have sixteen bits.
+    static func copiedBytes(_ problem: AttentionProblem) -> Int {
+        problem.dtype == .float32 ? 0 : 4 * (problem.queryCount + problem.keyCount + problem.valueCount)
+    }
+}
+
+extension Retrieval {
+    private static func matrixBytes(_ problem: AttentionProblem, _ context: ComputeContext) -> Int {
+        // The product of the projections, transposed and packed, and the projections in Double.
+        PackedMatrix.bytes(outputs: problem.valueDim, inputs: problem.headDim, context: context)
+            + 4 * 2 * problem.headDim * problem.valueDim
+            + DenseLayers.linearBytes(inputs: max(problem.headDim, problem.valueDim), context: context)
+    }
+
+    /// Bytes of ``forward(_:_:to:)``: queries and directions as rows.
+    static func workingBytes(_ problem: AttentionProblem, _ context: ComputeContext) -> Int {
+        4 * problem.queryCount + 4 * problem.outputCount + matrixBytes(problem, context)
+    }
+
+    /// Bytes of ``backward(_:_:_:)`` beside its results: queries, directions and the gradient by these as rows.
+    static func workingBytesOfGradients(_ problem: AttentionProblem, _ context: ComputeContext) -> Int {
+        4 * problem.queryCount + 8 * problem.outputCount + matrixBytes(problem, context)
+            + (problem.dtype == .float32 ? 0 : 4 * problem.outputCount)
+    }
+}
