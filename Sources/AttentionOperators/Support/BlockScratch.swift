@@ -13,6 +13,8 @@ struct BlockScratch: Sendable {
     private let hasMask: Bool
     private let sharesHeads: Bool
     private let drops: Bool
+    /// Rows that are computed on keys and values in place.
+    private let fewRows: Int
 
     /// - Parameter scoreFloats: scratch for scores, beyond what one attention step takes.
     init(
@@ -20,7 +22,9 @@ struct BlockScratch: Sendable {
         scoreFloats: Int? = nil
     ) {
         // Whole tiles are packed and stored, whatever the number of rows.
-        rows = sizes.rows.roundedUp(to: context.kernels.tileRows)
+        let shortest = (0..<problem.batch).map { problem.geometry($0).queryLength }.min() ?? 0
+        fewRows = shortest <= ZooLimits.fewRows ? ZooLimits.fewTaskRows : 0
+        rows = max(sizes.rows, fewRows).roundedUp(to: context.kernels.tileRows)
         keys = sizes.keys.roundedUp(to: context.kernels.panelWidth)
         outputStride = problem.valueDim.roundedUp(to: context.kernels.panelWidth)
         headDim = problem.headDim
@@ -35,14 +39,15 @@ struct BlockScratch: Sendable {
     // Offsets follow the order of use; each region starts on a cache line.
     var queryTiles: Int { 0 }
     var keyPanels: Int {
-        queryTiles + max(rows * headDim + panelWidth, ZooLimits.fewRows * queryStride).roundedUp(to: 16)
+        queryTiles + max(rows * headDim + panelWidth, fewRows * queryStride).roundedUp(to: 16)
     }
     var valuePanels: Int { keyPanels + (keys * headDim + panelWidth).roundedUp(to: 16) }
     var output: Int { valuePanels + (keys * outputStride).roundedUp(to: 16) }
     var rowMax: Int { output + (rows * outputStride).roundedUp(to: 16) }
     var rowSum: Int { rowMax + rows.roundedUp(to: 16) }
     var scores: Int { rowSum + rows.roundedUp(to: 16) }
-    var firstKey: Int { scores + scoreFloats.roundedUp(to: 16) }
+    var fewSums: Int { scores + max(scoreFloats, fewRows * ZooLimits.scoreStride).roundedUp(to: 16) }
+    var firstKey: Int { fewSums + (fewRows * outputStride).roundedUp(to: 16) }
     var endKey: Int { firstKey + rows.roundedUp(to: 16) }
     var places: Int { endKey + rows.roundedUp(to: 16) }
     var slopes: Int { places + rows.roundedUp(to: 16) }

@@ -35,7 +35,7 @@ struct TiledAttention: @unchecked Sendable {
     /// With few rows, packing would cost more than the products. Decided by the rows of the whole sequence, so that a
     /// row's bits do not depend on how a task was cut.
     func readsInPlace(_ rows: RowBlock) -> Bool {
-        problem.geometry(rows.batch).queryLength * rows.heads <= ZooLimits.fewRows
+        problem.geometry(rows.batch).queryLength * rows.headsPerKey <= ZooLimits.fewRows
     }
 
     /// Packs a task's queries for ``attend(_:keys:state:_:)``: into register tiles, or in rows when there are few.
@@ -141,16 +141,20 @@ struct TiledAttention: @unchecked Sendable {
         _ scratch: UnsafeMutablePointer<Float>
     ) {
         let operands = FewOperands(
-            rows: rows.rows, headDim: problem.headDim, valueDim: problem.valueDim, query: scratch + layout.queryTiles,
+            rows: rows.rows, kvHeads: rows.kvHeads, group: rows.kvHeads > 1 ? rows.headsPerKey : rows.rows,
+            headDim: problem.headDim, valueDim: problem.valueDim, query: scratch + layout.queryTiles,
             queryStride: layout.queryStride, key: key.row(rows.batch, keys.lowerBound, head: rows.kvHead),
-            keyStride: key.rowStride, value: value.row(rows.batch, keys.lowerBound, head: rows.kvHead),
-            valueStride: value.rowStride, code: key.code)
+            keyStride: key.rowStride, keyHeadStride: key.headStride,
+            value: value.row(rows.batch, keys.lowerBound, head: rows.kvHead), valueStride: value.rowStride,
+            valueHeadStride: value.headStride, code: key.code)
         context.kernels.attendFew(
-            operands, keys: keys.count, state: state, scores: scratch + layout.scores, modifiers: modifiers)
+            operands, keys: keys.count, state: state, scores: scratch + layout.scores,
+            sums: scratch + layout.fewSums, modifiers: modifiers)
     }
 
     /// Runs every task: all visible keys, one pass, then the division.
     func run(_ blocks: [RowBlock], sinks: [Float]?) -> AttentionOutput {
+        let blocks = joiningHeads(blocks) { _ in 1 }
         let writer = OutputWriter(problem, sinks: sinks)
         context.parallel(blocks.count, scratchFloats: layout.total) { index, scratch in
             let rows = blocks[index]

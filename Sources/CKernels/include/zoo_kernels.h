@@ -15,8 +15,10 @@
 // Transforms that fft_lanes runs side by side: the widest vector.
 #define ZOO_FFT_LANES 16
 
-// The most query rows that attend_few takes.
+// The most query rows sharing a key head for which keys and values are read where they lie.
 #define ZOO_MAX_FEW_ROWS 16
+// The most query rows that attend_few takes, of all key heads together.
+#define ZOO_MAX_FEW_TASK_ROWS 64
 
 enum zoo_dtype { ZOO_F32 = 0, ZOO_F16 = 1, ZOO_BF16 = 2 };
 enum zoo_activation { ZOO_GELU = 0, ZOO_GELU_TANH = 1, ZOO_RELU = 2, ZOO_SILU = 3 };
@@ -59,18 +61,23 @@ struct zoo_attend_args {
 };
 
 // Few query rows against one block of keys that lie in memory as they came: the same step without packing.
+//
+// Rows are ordered by query, then key head, then place in the group of query heads that share it.
 struct zoo_few_args {
-    int64_t rows, keys;          // rows <= ZOO_MAX_FEW_ROWS, keys <= ZOO_MAX_KEY_BLOCK
+    int64_t rows, keys;          // rows <= ZOO_MAX_FEW_TASK_ROWS, keys <= ZOO_MAX_KEY_BLOCK
+    int64_t kv_heads, group;     // key heads; consecutive rows that share one. rows = queries * kv_heads * group
     int64_t head_dim, value_dim;
     const float *query;          // [rows][query_stride], scaled, padded with zeros to whole vectors
     int64_t query_stride;
     const void *key, *value;     // rows of dtype, strides in elements
     int64_t key_stride, value_stride;
+    int64_t key_head_stride, value_head_stride;
     int32_t dtype;
     float *output;               // as in zoo_attend_args
     int64_t output_stride;
     float *row_max, *row_sum;
-    float *scores;               // scratch: ZOO_MAX_FEW_ROWS * ZOO_SCORE_STRIDE floats
+    float *scores;               // scratch: rows * ZOO_SCORE_STRIDE floats
+    float *sums;                 // scratch: rows * output_stride floats
     struct zoo_score_modifiers modifiers;
 };
 
