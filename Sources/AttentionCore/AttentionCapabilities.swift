@@ -106,6 +106,7 @@ extension AttentionFeature {
         case .treeMask, .blockLayout, .maskFunction: "use causal, window or both"
         case .scoreFunction: "leave the score function out"
         case .gradients: "leave gradients out"
+        case .int8Keys: "convert keys and values to \(problem.dtype.rawValue), multiplied by their scales"
         case .dtype, .headDim, .bias, .softcap, .alibi, .sinks, .logSumExp, .configuration: "leave \(rawValue) out"
         }
     }

@@ -8,7 +8,8 @@ public enum OperatorMatrix {
         (.documents, "documents"), (.treeMask, "tree"), (.blockLayout, "blocks"), (.maskFunction, "mask fn"),
         (.scoreFunction, "score fn"), (.bias, "bias"), (.softcap, "softcap"), (.alibi, "ALiBi"), (.sinks, "sinks"),
         (.dropout, "dropout"), (.groupedQuery, "GQA"), (.valueDim, "value dim"), (.crossLength, "Lq ≠ Lk"),
-        (.keyLengths, "padded keys"), (.queryLengths, "padded queries"), (.logSumExp, "lse"),
+        (.keyLengths, "padded keys"), (.queryLengths, "padded queries"), (.int8Keys, "INT8 keys"),
+        (.logSumExp, "lse"),
     ]
 
     /// The page.

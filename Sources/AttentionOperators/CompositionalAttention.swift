@@ -41,7 +41,7 @@ public struct CompositionalAttention: AttentionOperator {
     /// Everything the tiled kernels honour, but a log-sum-exp: two softmaxes have none.
     public static let capabilities: AttentionCapabilities = {
         var result = AttentionCapabilities.tiled(workingMemory: "O(L)", arithmetic: "O(L^2)")
-        result.features.remove(.logSumExp)
+        result.features.subtract([.logSumExp, .int8Keys])
         result.exactness = .approximate(limit: "of one key head, whose retrieval is the only one")
         result.hasGradients = true
         result.traits = [.weightedMean, .keyOrderFree, .rowIndependent, .anyScore, .seesEveryKey]

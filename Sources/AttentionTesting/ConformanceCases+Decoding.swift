@@ -45,6 +45,16 @@ extension ConformanceCases {
                 }
             ),
             ("bf16", { $0.dtype = .bfloat16 }),
+            ("int8", { $0.hasInt8Keys = true }),
+            (
+                "int8-causal-lengths-f16",
+                {
+                    $0.hasInt8Keys = true
+                    $0.dtype = .float16
+                    $0.config = ["causal": true, "softcap": 3]
+                    $0.keyLengths = [keys / 2, keys]
+                }
+            ),
         ]
         return edits.map { suffix, edit in
             var result = base

@@ -133,12 +133,15 @@ package struct FewOperands {
     package var valueHeadStride: Int
     /// The element type of keys and values.
     package var code: Int32
+    /// What integers are multiplied by, one number for each key and head; `nil` for floating-point keys and values.
+    package var scales: KeyValueScales?
 
     /// Operands.
     package init(
         rows: Int, kvHeads: Int, group: Int, headDim: Int, valueDim: Int, query: UnsafePointer<Float>,
         queryStride: Int, key: UnsafeRawPointer, keyStride: Int, keyHeadStride: Int, value: UnsafeRawPointer,
-        valueStride: Int, valueHeadStride: Int, code: Int32
+        valueStride: Int, valueHeadStride: Int, code: Int32,
+        scales: KeyValueScales? = nil
     ) {
         self.rows = rows
         self.kvHeads = kvHeads
@@ -154,6 +157,27 @@ package struct FewOperands {
         self.valueStride = valueStride
         self.valueHeadStride = valueHeadStride
         self.code = code
+        self.scales = scales
+    }
+}
+
+/// The scales of a block's INT8 keys and values.
+package struct KeyValueScales {
+    /// The scale of the block's first key.
+    package var key: UnsafePointer<Float>
+    /// The scale of the block's first value.
+    package var value: UnsafePointer<Float>
+    /// Floats between the scales of two keys.
+    package var stride: Int
+    /// Floats between the scales of two heads.
+    package var headStride: Int
+
+    /// Scales.
+    package init(key: UnsafePointer<Float>, value: UnsafePointer<Float>, stride: Int, headStride: Int) {
+        self.key = key
+        self.value = value
+        self.stride = stride
+        self.headStride = headStride
     }
 }
 
@@ -227,8 +251,11 @@ extension KernelTable {
             query: operands.query, query_stride: Int64(operands.queryStride), key: operands.key,
             value: operands.value, key_stride: Int64(operands.keyStride), value_stride: Int64(operands.valueStride),
             key_head_stride: Int64(operands.keyHeadStride), value_head_stride: Int64(operands.valueHeadStride),
-            dtype: operands.code, output: state.output, output_stride: Int64(state.outputStride),
-            row_max: state.rowMax, row_sum: state.rowSum, scores: scores, sums: sums, modifiers: modifiers.c)
+            dtype: operands.code, key_scale: operands.scales?.key, value_scale: operands.scales?.value,
+            scale_stride: Int64(operands.scales?.stride ?? 0),
+            scale_head_stride: Int64(operands.scales?.headStride ?? 0), output: state.output,
+            output_stride: Int64(state.outputStride), row_max: state.rowMax, row_sum: state.rowSum, scores: scores,
+            sums: sums, modifiers: modifiers.c)
         c.pointee.attend_few(&arguments)
     }
 

@@ -30,6 +30,7 @@ extension DType {
         case .float32: Int32(ZOO_F32.rawValue)
         case .float16: Int32(ZOO_F16.rawValue)
         case .bfloat16: Int32(ZOO_BF16.rawValue)
+        case .int8: Int32(ZOO_I8.rawValue)
         default: nil
         }
     }

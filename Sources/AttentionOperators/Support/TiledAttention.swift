@@ -11,6 +11,7 @@ struct TiledAttention: @unchecked Sendable {
     let query: OperandView
     let key: OperandView
     let value: OperandView
+    private let scales: ScaleView?
     /// Keeps the operands' memory alive while tasks read it.
     private let inputs: AttentionInputs
 
@@ -28,6 +29,7 @@ struct TiledAttention: @unchecked Sendable {
         query = OperandView(inputs.query)
         key = OperandView(inputs.key)
         value = OperandView(inputs.value)
+        scales = ScaleView(inputs)
     }
 
     /// Whether a task reads keys and values where they lie instead of packing them.
@@ -89,17 +91,35 @@ struct TiledAttention: @unchecked Sendable {
         let kernels = context.kernels
         let skipped = (needed.lowerBound - keys.lowerBound) / kernels.panelWidth * kernels.panelWidth
         let first = keys.lowerBound + skipped
+        let packed = first..<needed.upperBound
+        let keyRows = lines(key, \.key, rows, packed, problem.headDim, scratch)
         kernels.packKeys(
-            scratch + layout.keyPanels + skipped * problem.headDim,
-            rows: key.row(rows.batch, first, head: rows.kvHead), code: key.code, stride: key.rowStride,
-            count: needed.upperBound - first, headDim: problem.headDim)
+            scratch + layout.keyPanels + skipped * problem.headDim, rows: keyRows.base, code: keyRows.code,
+            stride: keyRows.stride, count: needed.upperBound - first, headDim: problem.headDim)
+        // Widened values take the place of widened keys.
+        let valueRows = lines(value, \.value, rows, packed, problem.valueDim, scratch)
         let isFinite = kernels.packValues(
-            scratch + layout.valuePanels + skipped * kernels.panelWidth,
-            rows: value.row(rows.batch, first, head: rows.kvHead), code: value.code, stride: value.rowStride,
-            count: needed.upperBound - first, valueDim: problem.valueDim, panelRows: layout.keys)
+            scratch + layout.valuePanels + skipped * kernels.panelWidth, rows: valueRows.base, code: valueRows.code,
+            stride: valueRows.stride, count: needed.upperBound - first, valueDim: problem.valueDim,
+            panelRows: layout.keys)
         return KeyValueBlock(
             keys: keys.count, keyPanels: scratch + layout.keyPanels, valuePanels: scratch + layout.valuePanels,
             valuePanelRows: layout.keys, isFinite: isFinite)
+    }
+
+    /// Rows to pack: where they lie, or widened when they are integers.
+    private func lines(
+        _ operand: OperandView, _ scale: KeyPath<KeyValueScales, UnsafePointer<Float>>, _ rows: RowBlock,
+        _ keys: Range<Int>, _ width: Int, _ scratch: UnsafeMutablePointer<Float>
+    ) -> (base: UnsafeRawPointer, code: Int32, stride: Int) {
+        guard let scales, !keys.isEmpty else {
+            return (operand.row(rows.batch, keys.lowerBound, head: rows.kvHead), operand.code, operand.rowStride)
+        }
+        let block = scales.block(rows.batch, keys.lowerBound, head: rows.kvHead)
+        let target = scratch + layout.widened
+        widen(
+            operand, scales: block[keyPath: scale], stride: block.stride, rows, keys: keys, width: width, into: target)
+        return (UnsafeRawPointer(target), DType.float32.kernelCode ?? 0, width)
     }
 
     /// The keys that a task can see at all.
@@ -146,7 +166,8 @@ struct TiledAttention: @unchecked Sendable {
             queryStride: layout.queryStride, key: key.row(rows.batch, keys.lowerBound, head: rows.kvHead),
             keyStride: key.rowStride, keyHeadStride: key.headStride,
             value: value.row(rows.batch, keys.lowerBound, head: rows.kvHead), valueStride: value.rowStride,
-            valueHeadStride: value.headStride, code: key.code)
+            valueHeadStride: value.headStride, code: key.code,
+            scales: scales?.block(rows.batch, keys.lowerBound, head: rows.kvHead))
         context.kernels.attendFew(
             operands, keys: keys.count, state: state, scores: scratch + layout.scores,
             sums: scratch + layout.fewSums, modifiers: modifiers)

@@ -20,7 +20,7 @@
 // The most query rows that attend_few takes, of all key heads together.
 #define ZOO_MAX_FEW_TASK_ROWS 64
 
-enum zoo_dtype { ZOO_F32 = 0, ZOO_F16 = 1, ZOO_BF16 = 2 };
+enum zoo_dtype { ZOO_F32 = 0, ZOO_F16 = 1, ZOO_BF16 = 2, ZOO_I8 = 3 };
 enum zoo_activation { ZOO_GELU = 0, ZOO_GELU_TANH = 1, ZOO_RELU = 2, ZOO_SILU = 3 };
 
 // What is applied to scores between the two products. Scores live in the base-2 logarithm: the query carries
@@ -73,6 +73,8 @@ struct zoo_few_args {
     int64_t key_stride, value_stride;
     int64_t key_head_stride, value_head_stride;
     int32_t dtype;
+    const float *key_scale, *value_scale;  // what integers are multiplied by, one for each key and head, NULL: 1
+    int64_t scale_stride, scale_head_stride;  // floats between two keys' scales, and two heads'
     float *output;               // as in zoo_attend_args
     int64_t output_stride;
     float *row_max, *row_sum;

@@ -21,6 +21,8 @@ typedef int32_t vi __attribute__((ext_vector_type(VL)));
 typedef uint16_t vh __attribute__((ext_vector_type(VL)));
 typedef uint16_t vh_unaligned __attribute__((ext_vector_type(VL), aligned(2)));
 typedef uint32_t vu __attribute__((ext_vector_type(VL)));
+typedef int8_t vb __attribute__((ext_vector_type(VL)));
+typedef int8_t vb_unaligned __attribute__((ext_vector_type(VL), aligned(1)));
 
 static const float minus_infinity = -__builtin_inff();
 
@@ -172,6 +174,12 @@ INLINE vf v_load_as(const void *row, int32_t dtype, int64_t index, int64_t n) {
         const float *p = (const float *)row + index;
         return n >= VL ? v_load(p) : v_load_part(p, n);
     }
+    if (dtype == ZOO_I8) {
+        const int8_t *p = (const int8_t *)row + index;
+        int8_t part[VL] = {0};
+        if (n < VL) p = __builtin_memcpy(part, p, (size_t)n);
+        return __builtin_convertvector(__builtin_convertvector(*(const vb_unaligned *)p, vi), vf);
+    }
     const uint16_t *p = (const uint16_t *)row + index;
     vh bits;
     if (n >= VL) {
@@ -183,6 +191,13 @@ INLINE vf v_load_as(const void *row, int32_t dtype, int64_t index, int64_t n) {
     }
     return dtype == ZOO_F16 ? v_from_half(bits) : v_from_bfloat(bits);
 }
+INLINE int64_t bytes_of(int32_t dtype) { return dtype == ZOO_F32 ? 4 : dtype == ZOO_I8 ? 1 : 2; }
 INLINE const void *row_at(const void *rows, int32_t dtype, int64_t element) {
-    return (const char *)rows + element * (dtype == ZOO_F32 ? 4 : 2);
+    return (const char *)rows + element * bytes_of(dtype);
+}
+// Starts bringing a row into the second-level cache. The address need not be readable.
+INLINE void fetch_row(const void *rows, int32_t dtype, int64_t element, int64_t count) {
+    const char *row = row_at(rows, dtype, element);
+    const int64_t bytes = count * bytes_of(dtype);
+    for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(row + byte, 0, 2);
 }
