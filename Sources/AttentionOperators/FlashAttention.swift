@@ -66,7 +66,8 @@ public struct FlashAttention: AttentionOperator {
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         let sizes = sizes(problem, context)
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: false, context: context)
-        return .tiled(problem, sizes: sizes, sharing: false, scratchFloats: layout.total, context: context)
+        return .tiled(
+            problem, sizes: sizes, sharing: false, scratchFloats: layout.total, context: context, packsOnce: true)
     }
 
     /// Runs the tasks.

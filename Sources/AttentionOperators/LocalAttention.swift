@@ -59,7 +59,8 @@ public struct LocalAttention: AttentionOperator {
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         let sizes = TileSizes.tasks(problem, sharing: true, context: context)
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
-        return .tiled(problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context)
+        return .tiled(
+            problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context, packsOnce: true)
     }
 
     /// Runs the tasks.

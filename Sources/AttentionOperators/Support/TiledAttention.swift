@@ -132,7 +132,8 @@ struct TiledAttention: @unchecked Sendable {
     /// Blocks are counted from the start of the range, which must not depend on the task: a row then adds its keys in
     /// the same order whichever rows share its task.
     func attend(
-        _ rows: RowBlock, keys: Range<Int>, state: RowState, _ scratch: UnsafeMutablePointer<Float>
+        _ rows: RowBlock, keys: Range<Int>, state: RowState, _ scratch: UnsafeMutablePointer<Float>,
+        packed: PackedSequence? = nil
     ) {
         let geometry = problem.geometry(rows.batch)
         let band = problem.options.mask.band(geometry)
@@ -147,11 +148,13 @@ struct TiledAttention: @unchecked Sendable {
                 attendInPlace(rows, keys: block, state: state, modifiers: values, scratch)
                 continue
             }
-            let packed = packKeys(
-                rows, keys: block, needed: values.firstKey == nil ? block : block.clamped(to: visible), scratch)
+            let operands =
+                packed?.block(block, rows)
+                ?? packKeys(
+                    rows, keys: block, needed: values.firstKey == nil ? block : block.clamped(to: visible), scratch)
             context.kernels.attend(
                 rows: rows.rows, headDim: problem.headDim, valueDim: problem.valueDim,
-                queryTiles: scratch + layout.queryTiles, block: packed, state: state,
+                queryTiles: scratch + layout.queryTiles, block: operands, state: state,
                 scores: scratch + layout.scores, modifiers: values)
         }
     }
@@ -177,15 +180,32 @@ struct TiledAttention: @unchecked Sendable {
     func run(_ blocks: [RowBlock], sinks: [Float]?) -> AttentionOutput {
         let blocks = joiningHeads(blocks) { _ in 1 }
         let writer = OutputWriter(problem, sinks: sinks)
+        guard PackedSequence.servesStreams(problem, context: context) else {
+            run(blocks, packed: nil, writer)
+            return writer.result
+        }
+        let count = problem.batch * problem.kvHeads
+        let step = PackedSequence.pairsAtOnce(
+            problem, panelWidth: context.kernels.panelWidth, limit: PackedSequence.streamedLimit)
+        for first in stride(from: 0, to: count, by: step) {
+            let pairs = first..<min(count, first + step)
+            let packed = PackedSequence(self, pairs: pairs, blockSize: layout.keys)
+            defer { packed.free() }
+            packed.pack()
+            run(blocks.filter { pairs.contains($0.batch * problem.kvHeads + $0.kvHead) }, packed: packed, writer)
+        }
+        return writer.result
+    }
+
+    private func run(_ blocks: [RowBlock], packed: PackedSequence?, _ writer: OutputWriter) {
         context.parallel(blocks.count, scratchFloats: layout.total) { index, scratch in
             let rows = blocks[index]
             let state = layout.state(scratch)
             state.reset(rows: rows.rows)
             prepareQueries(rows, scratch)
-            attend(rows, keys: visibleKeys(rows).aligned(to: layout.keys), state: state, scratch)
+            attend(rows, keys: visibleKeys(rows).aligned(to: layout.keys), state: state, scratch, packed: packed)
             writer.write(rows, state, kernels: context.kernels)
         }
-        return writer.result
     }
 }
 

@@ -16,16 +16,21 @@ extension AttentionCapabilities {
 extension AttentionPlan {
     /// The plan of an operator whose tasks each take one workspace.
     static func tiled(
-        _ problem: AttentionProblem, sizes: TileSizes, sharing: Bool, scratchFloats: Int, context: ComputeContext
+        _ problem: AttentionProblem, sizes: TileSizes, sharing: Bool, scratchFloats: Int, context: ComputeContext,
+        packsOnce: Bool = false
     ) -> AttentionPlan {
         let heads = sharing ? problem.group : 1
         let step = max(1, sizes.rows / heads)
         let tasks = (0..<problem.batch).reduce(0) { total, batch in
             total + (problem.geometry(batch).queryLength + step - 1) / step * (problem.heads / heads)
         }
+        let packed =
+            packsOnce && PackedSequence.servesStreams(problem, context: context)
+            ? PackedSequence.bytes(
+                problem, panelWidth: context.kernels.panelWidth, limit: PackedSequence.streamedLimit) : 0
         return AttentionPlan(
             problem: problem, queryTile: sizes.rows, keyTile: sizes.keys, tasks: tasks,
-            workspaceBytes: scratchFloats * 4 * max(1, min(context.threads, tasks)),
+            workspaceBytes: scratchFloats * 4 * max(1, min(context.threads, tasks)) + packed,
             isa: context.isa, threads: context.threads)
     }
 }
