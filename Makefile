@@ -5,6 +5,7 @@ PYTHON ?= python3
 MODEL := Models/all-MiniLM-L6-v2
 RESULTS := bench-results
 ZOO := .build/release/zoo
+PEERS := Benchmarks/Peers/.peers
 # Root needs no sudo, and a container often has none.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -49,11 +50,14 @@ docs: build ## write docs/operators/ from the operators' own declarations
 bench: openblas ## run the regression benchmarks of Benchmarks/
 	$(SWIFT) package --package-path Benchmarks benchmark
 
-bench-peers: build ## time peers and the zoo alternately
-	$(PYTHON) Benchmarks/Peers/sdpa.py --zoo $(ZOO)
+bench-peers: build ## set up PyTorch, ONNX Runtime and ggml, and time them and the zoo alternately
+	PYTHON=$(PYTHON) Benchmarks/Peers/setup.sh
+	@mkdir -p $(RESULTS)
+	$(PEERS)/venv/bin/python Benchmarks/Peers/bench_peers.py --zoo $(ZOO) --json $(RESULTS)/peers.jsonl
+	$(PEERS)/venv/bin/python Benchmarks/Peers/peer_tables.py $(RESULTS)/peers.jsonl > $(RESULTS)/peers.md
 
 clean: ## remove what builds and sweeps have made
-	rm -rf .build Benchmarks/.build $(RESULTS)
+	rm -rf .build Benchmarks/.build $(RESULTS) $(PEERS)
 
 openblas:
 	@if pkg-config --exists openblas 2>/dev/null || dpkg -s libopenblas-dev >/dev/null 2>&1; then \
