@@ -40,6 +40,9 @@ SETTLE_SECONDS = 0.05
 # A turn is as many calls as fill this time. Calls shorter than it need one that warms the caches and is not counted.
 TURN_SECONDS = 0.1
 MOST_CALLS = 20
+# Whoever takes this many times as long as zoo, and this many seconds a call, is timed in the first rounds alone: no
+# more turns would bring it near, and they would take most of the run.
+FAR, FAR_SECONDS, FAR_ROUNDS = 2.5, 0.4, 2
 
 
 class Progress:
@@ -88,10 +91,16 @@ def difference(row: Row, results: dict[str, np.ndarray], reference: dict[str, np
     return float("nan") if any(np.isnan(found)) else max(found)
 
 
-def ready(row: Row, workers: list[Peer | Zoo], threads: int, progress: Progress) -> tuple[dict, dict[str, int]]:
-    """Loads a row everywhere and compares the results: what is known so far, and the calls of everybody's turns."""
+def ready(
+    row: Row, workers: list[Peer | Zoo], threads: int, progress: Progress
+) -> tuple[dict, dict[str, int], list[str]]:
+    """Loads a row everywhere and compares the results.
+
+    Returns what is known so far, the calls of everybody's turns, and who is far behind.
+    """
     known: dict[str, dict] = {}
     calls: dict[str, int] = {}
+    estimates: dict[str, float] = {}
     reference = decode_reference(row) if row.decode else None
     for worker in workers:
         progress.say(f"{row.name}, {threads} thread(s): {TITLES[worker.name]} gets ready")
@@ -113,10 +122,13 @@ def ready(row: Row, workers: list[Peer | Zoo], threads: int, progress: Progress)
             seconds = worker.run(1)[0]
             if seconds < TURN_SECONDS:
                 seconds = min(worker.run(2))
+            estimates[worker.name] = seconds
             calls[worker.name] = max(1, min(MOST_CALLS, int(TURN_SECONDS / seconds)))
         except Cannot as reason:
             known[worker.name] = {"reason": str(reason)}
-    return known, calls
+    far = [name for name, seconds in estimates.items()
+           if seconds > max(FAR_SECONDS, FAR * estimates.get("zoo", seconds))]
+    return known, calls, far
 
 
 def summary(turns: list[list[float]], ours: list[list[float]] | None, least: list[float]) -> dict:
@@ -126,20 +138,22 @@ def summary(turns: list[list[float]], ours: list[list[float]] | None, least: lis
     every = [seconds for times in turns for seconds in times]
     return {
         "ms": statistics.median(medians) * 1e3, "fastest_ms": min(every) * 1e3, "slowest_ms": max(every) * 1e3,
-        "calls": len(every), "ratio": statistics.median(ratios) if ratios else None,
+        "turns": len(turns), "calls": len(every), "ratio": statistics.median(ratios) if ratios else None,
         "fraction": statistics.median(shortest / mine for mine, shortest in zip(medians, least))}
 
 
 def measure(row: Row, zoo: Zoo, peers: list[Peer], threads: int, rounds: int, progress: Progress) -> dict:
     """One row with one number of threads."""
     workers = [zoo, *(peer for peer in peers if peer.applies(row))]
-    known, calls = ready(row, workers, threads, progress)
+    known, calls, far = ready(row, workers, threads, progress)
     taking_part = [worker for worker in workers if worker.name in calls]
     turns: dict[str, list[list[float]]] = {worker.name: [] for worker in taking_part}
     peaks, reads = [], []
     for number in range(rounds):
         for place in range(len(taking_part)):
             worker = taking_part[(number + place) % len(taking_part)]
+            if worker.name in far and number >= FAR_ROUNDS:
+                continue
             progress.say(f"{row.name}, {threads} thread(s): {TITLES[worker.name]}, turn {number + 1} of {rounds}")
             turns[worker.name].append(turn(worker, calls[worker.name]))
         time.sleep(SETTLE_SECONDS)
@@ -221,6 +235,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="alternations, at least 5 (default 5)")
     parser.add_argument("--json", type=Path, help="write machine facts and one JSON object a row")
     parser.add_argument("--zoo", help="the zoo binary (default .build/release/zoo)")
+    parser.add_argument("--all-threads", action="store_true",
+                        help="time lengths above 2048 with every number of threads, not with the largest alone")
     parser.add_argument("--list", action="store_true", help="print the names of all rows, and end")
     options = parser.parse_args()
     if options.rounds < 5:
@@ -266,6 +282,8 @@ def main() -> int:
                 print(header(row, peers))
                 group = row.group
             for threads in options.threads:
+                if row.long and threads != max(options.threads) and not options.all_threads:
+                    continue
                 line = measure(row, zoo, peers, threads, options.rounds, progress)
                 lines.append(line)
                 progress.clear()

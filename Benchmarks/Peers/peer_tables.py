@@ -2,6 +2,7 @@
 
     python Benchmarks/Peers/peer_tables.py peers.jsonl                             # prints them
     python Benchmarks/Peers/peer_tables.py peers.jsonl --into docs/benchmarks.md   # between the two marks of that file
+    python Benchmarks/Peers/peer_tables.py peers.jsonl again.jsonl                 # rows measured again replace others
 
 A cell of a peer holds milliseconds, the peer's time over zoo's, and its part of the peak; a ratio below 1 is bold.
 """
@@ -13,6 +14,8 @@ import json
 import sys
 from pathlib import Path
 
+from bench_peers import FAR, FAR_ROUNDS, FAR_SECONDS
+from rows import all_rows
 from workers import TITLES
 
 BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
@@ -28,14 +31,15 @@ GROUPS = {
 COUNTS = {1: "one thread", 2: "two threads"}
 
 
-def read(path: Path) -> tuple[dict, list[dict]]:
-    """The machine's facts and the rows."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+def read(paths: list[Path]) -> tuple[dict, list[dict]]:
+    """The machine's facts and the rows in their usual order; of rows measured twice the later ones."""
+    lines = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
     facts = [line for line in lines if line["kind"] == "machine"]
-    rows = [line for line in lines if line["kind"] == "row"]
+    rows = {(line["row"], line["threads"]): line for line in lines if line["kind"] == "row"}
     if not facts or not rows:
-        sys.exit(f"peer_tables.py: '{path}' holds no rows of bench_peers.py")
-    return facts[0], rows
+        sys.exit(f"peer_tables.py: no rows of bench_peers.py in {', '.join(map(str, paths))}")
+    order = {row.name: place for place, row in enumerate(all_rows())}
+    return facts[-1], sorted(rows.values(), key=lambda line: (order.get(line["row"], len(order)), line["threads"]))
 
 
 def ratio_text(ratio: float) -> str:
@@ -90,8 +94,10 @@ def document(facts: dict, rows: list[dict]) -> str:
                          if name != "torch-rows")
     parts = [
         f"{facts['cpu']}, {facts['cores']} cores, {facts['date'][:10]}; {versions}. Medians of "
-        f"{rows[0]['alternations']} alternations. Cells: milliseconds, the peer's time over zoo's (below 1 the peer is "
-        "faster: bold), and the part of the peak of the same round.", ""]
+        f"{rows[0]['alternations']} alternations; of {FAR_ROUNDS} for a peer that takes more than {FAR} times as long "
+        f"as zoo and {FAR_SECONDS} s a call. Cells: milliseconds, the peer's time over zoo's (below 1 the peer is "
+        "faster: bold), and the part of the peak of the same round. With fewer threads lengths up to 2048, and the "
+        "sparse ones.", ""]
     for threads in sorted({row["threads"] for row in rows}, reverse=True):
         for group, title in GROUPS.items():
             chosen = [row for row in rows if row["threads"] == threads and row["group"] == group]
@@ -109,7 +115,7 @@ def document(facts: dict, rows: list[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lines", type=Path, help="what bench_peers.py --json wrote")
+    parser.add_argument("lines", type=Path, nargs="+", help="what bench_peers.py --json wrote")
     parser.add_argument("--into", type=Path, help=f"a Markdown file with the marks '{BEGIN}' and '{END}'")
     options = parser.parse_args()
     text = document(*read(options.lines))

@@ -1,6 +1,6 @@
 """Draws the result of bench_peers.py as an SVG: each case's part of the machine's peak, the peers beside zoo.
 
-    python Benchmarks/Peers/plot.py peers.jsonl docs/images/peak.svg --threads 2
+    python Benchmarks/Peers/plot.py peers.jsonl --svg docs/images/peak.svg --threads 2
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ def draw(rows: list[dict], threads: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lines", type=Path, help="what bench_peers.py --json wrote")
-    parser.add_argument("svg", type=Path, help="the picture to write")
+    parser.add_argument("lines", type=Path, nargs="+", help="what bench_peers.py --json wrote")
+    parser.add_argument("--svg", type=Path, required=True, help="the picture to write")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     _, rows = read(options.lines)
     chosen = [row for row in rows if row["threads"] == options.threads and row["group"] in GROUPS]
     if not chosen:
-        parser.error(f"no row of '{options.lines}' has {options.threads} threads and one of {', '.join(GROUPS)}")
+        parser.error(f"no row has {options.threads} threads and one of {', '.join(GROUPS)}")
     options.svg.write_text(draw(chosen, options.threads))
 
 

@@ -14,7 +14,7 @@ KEPT = 0.10
 BYTES = {"F32": 4.0, "F16": 2.0, "BF16": 2.0, "INT8": 1.0}
 
 # How far two right answers may be apart: Float32 sums in another order differ by about 1e-6, a wrong mask or head by
-# far more than any of these. Gradients are compared as a part of the largest one, so that the first limit fits them too.
+# far more than any of these. Gradients are compared as a part of the largest one, so that one limit fits them too.
 # Sixteen bits: an output of about 1 rounded to them, and ggml rounds its queries and sums as well. Eight: a number of a
 # cache errs by up to half of 1/127 of the largest one that shares its factor.
 LIMITS = {"F32": 1e-4, "F16": 5e-3, "BF16": 2e-2, "INT8": 2e-2}
@@ -40,6 +40,11 @@ class Row:
     @property
     def decode(self) -> bool:
         return self.group == "decode"
+
+    @property
+    def long(self) -> bool:
+        """Whether the row takes so long that fewer threads than the most are left out unless they are asked for."""
+        return self.queries > 2048 and self.group != "sparse"
 
     def fields(self) -> dict:
         return asdict(self)
