@@ -5,6 +5,7 @@ PYTHON ?= python3
 MODEL := Models/all-MiniLM-L6-v2
 RESULTS := bench-results
 ZOO := .build/release/zoo
+PEERS := Benchmarks/Peers/.peers
 # Root needs no sudo, and a container often has none.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -13,7 +14,7 @@ ifeq ($(shell uname -s),Darwin)
 export PKG_CONFIG_PATH := $(shell brew --prefix openblas 2>/dev/null)/lib/pkgconfig:$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help run test build lint format model docs bench bench-peers clean openblas
+.PHONY: help run test build lint format model docs bench bench-peers bench-docs roofline clean openblas
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -49,11 +50,30 @@ docs: build ## write docs/operators/ from the operators' own declarations
 bench: openblas ## run the regression benchmarks of Benchmarks/
 	$(SWIFT) package --package-path Benchmarks benchmark
 
-bench-peers: build ## time peers and the zoo alternately
-	$(PYTHON) Benchmarks/Peers/sdpa.py --zoo $(ZOO)
+bench-peers: build ## set up PyTorch, ONNX Runtime and ggml, and time them and the zoo alternately
+	PYTHON=$(PYTHON) Benchmarks/Peers/setup.sh
+	@mkdir -p $(RESULTS)
+	$(PEERS)/venv/bin/python Benchmarks/Peers/bench_peers.py --zoo $(ZOO) --json $(RESULTS)/peers.jsonl
+
+# Short cases for every operator, long ones for the exact and sparse: decoding measures the read roof.
+ROOFLINE := $(PYTHON) Benchmarks/Peers/roofline.py $(RESULTS)/roofline-quick.jsonl $(RESULTS)/roofline-long.jsonl
+
+roofline: build ## time operators for the roofline pictures, and draw them into bench-results/
+	@mkdir -p $(RESULTS)
+	$(ZOO) bench --preset quick --seconds 30 --json $(RESULTS)/roofline-quick.jsonl
+	$(ZOO) bench --preset lengths,causal,gqa,decode,window,sparse --operators $(EXACT) --seconds 120 \
+		--json $(RESULTS)/roofline-long.jsonl
+	$(ROOFLINE) --presets quick --svg $(RESULTS)/roofline-all.svg
+	$(ROOFLINE) --families exact,sparse --presets lengths,causal,gqa,decode,window,sparse \
+		--before Benchmarks/Peers/roofline-before.jsonl --svg $(RESULTS)/roofline-exact.svg
+
+bench-docs: ## put the results of bench-peers and roofline into docs/
+	$(PEERS)/venv/bin/python Benchmarks/Peers/peer_tables.py $(RESULTS)/peers.jsonl --into docs/benchmarks.md
+	$(PEERS)/venv/bin/python Benchmarks/Peers/plot.py $(RESULTS)/peers.jsonl --svg docs/images/peak.svg
+	cp $(RESULTS)/roofline-all.svg $(RESULTS)/roofline-exact.svg docs/images/
 
 clean: ## remove what builds and sweeps have made
-	rm -rf .build Benchmarks/.build $(RESULTS)
+	rm -rf .build Benchmarks/.build $(RESULTS) $(PEERS)
 
 openblas:
 	@if pkg-config --exists openblas 2>/dev/null || dpkg -s libopenblas-dev >/dev/null 2>&1; then \

@@ -6,9 +6,9 @@ public import TensorCore
 public struct AttentionInputs: Sendable {
     /// Queries, `[batch, queryLength, heads, headDim]`.
     public var query: Tensor
-    /// Keys, `[batch, keyLength, kvHeads, headDim]`.
+    /// Keys, `[batch, keyLength, kvHeads, headDim]`: of the queries' type, or INT8 with ``keyScales``.
     public var key: Tensor
-    /// Values, `[batch, keyLength, kvHeads, valueDim]`.
+    /// Values, `[batch, keyLength, kvHeads, valueDim]`: of the keys' type.
     public var value: Tensor
     /// Added to the scores; broadcastable to `[batch, heads, queryLength, keyLength]`, any floating-point type.
     public var bias: Tensor?
@@ -22,6 +22,10 @@ public struct AttentionInputs: Sendable {
     public var alibiSlopes: [Float]?
     /// One extra score per head whose value is zero.
     public var sinks: [Float]?
+    /// What INT8 keys are multiplied by, `[batch, keyLength, kvHeads]` F32, dense; `nil` for floating-point keys.
+    public var keyScales: Tensor?
+    /// What INT8 values are multiplied by, likewise.
+    public var valueScales: Tensor?
     /// What the operator owns, by the names of ``AttentionOperator/parameters(for:)``; F32.
     public var parameters: [String: Tensor]
 
@@ -29,7 +33,7 @@ public struct AttentionInputs: Sendable {
     public init(
         query: Tensor, key: Tensor, value: Tensor, bias: Tensor? = nil, mask: Tensor? = nil,
         queryLengths: [Int]? = nil, keyLengths: [Int]? = nil, alibiSlopes: [Float]? = nil, sinks: [Float]? = nil,
-        parameters: [String: Tensor] = [:]
+        keyScales: Tensor? = nil, valueScales: Tensor? = nil, parameters: [String: Tensor] = [:]
     ) {
         self.query = query
         self.key = key
@@ -40,6 +44,8 @@ public struct AttentionInputs: Sendable {
         self.keyLengths = keyLengths
         self.alibiSlopes = alibiSlopes
         self.sinks = sinks
+        self.keyScales = keyScales
+        self.valueScales = valueScales
         self.parameters = parameters
     }
 }

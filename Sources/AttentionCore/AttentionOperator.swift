@@ -124,6 +124,12 @@ extension AttentionOperator {
         if !capabilities.hasGradients {
             reasons.append(.init(.gradients, "do not exist", remedy: "choose an operator that has them"))
         }
+        if problem.hasInt8Keys {
+            reasons.append(
+                .init(
+                    .int8Keys, "are rounded, which has no derivative",
+                    remedy: "convert keys and values to \(problem.dtype.rawValue), multiplied by their scales"))
+        }
         if let function = problem.options.scoreFunction, function.derivative == nil {
             reasons.append(
                 .init(

@@ -33,9 +33,12 @@ extension AttentionProblem {
         guard inputs.query.dtype.isFloatingPoint else {
             throw .invalidDType(operand: "query", expected: Self.floatingPoint, actual: inputs.query.dtype)
         }
-        for (name, tensor) in [("key", inputs.key), ("value", inputs.value)] where tensor.dtype != inputs.query.dtype {
-            throw .invalidDType(operand: name, expected: [inputs.query.dtype], actual: tensor.dtype)
+        let hasInt8Keys = inputs.key.dtype == .int8
+        let stored = hasInt8Keys ? DType.int8 : inputs.query.dtype
+        for (name, tensor) in [("key", inputs.key), ("value", inputs.value)] where tensor.dtype != stored {
+            throw .invalidDType(operand: name, expected: [stored], actual: tensor.dtype)
         }
+        try Self.checkScales(inputs, hasInt8Keys)
         for (name, tensor) in [("query", inputs.query), ("key", inputs.key), ("value", inputs.value)]
         where tensor.strides[3] != 1 && tensor.shape[3] > 1 {
             throw .tensor(
@@ -46,7 +49,8 @@ extension AttentionProblem {
             batch: query[0], queryLength: query[1], keyLength: key[1], heads: query[2], kvHeads: key[2],
             headDim: query[3], valueDim: value[3], dtype: inputs.query.dtype, options: options,
             queryLengths: inputs.queryLengths, keyLengths: inputs.keyLengths, biasShape: inputs.bias?.shape,
-            maskShape: inputs.mask?.shape, hasALiBi: inputs.alibiSlopes != nil, hasSinks: inputs.sinks != nil)
+            maskShape: inputs.mask?.shape, hasALiBi: inputs.alibiSlopes != nil, hasSinks: inputs.sinks != nil,
+            hasInt8Keys: hasInt8Keys)
         try checkModifiers(inputs)
         try validate()
     }
@@ -94,6 +98,25 @@ extension AttentionProblem {
             product = next
         }
         return true
+    }
+
+    private static func checkScales(_ inputs: AttentionInputs, _ hasInt8Keys: Bool) throws(AttentionError) {
+        let shape = Shape(Array(inputs.key.shape.dimensions.prefix(3)))
+        for (name, scales) in [("key_scales", inputs.keyScales), ("value_scales", inputs.valueScales)] {
+            guard let scales else {
+                guard hasInt8Keys else { continue }
+                throw .missingOperand(operand: name, expected: "\(shape), what INT8 keys and values are multiplied by")
+            }
+            guard hasInt8Keys else {
+                throw .invalidDType(operand: "key", expected: [.int8], actual: inputs.key.dtype)
+            }
+            guard scales.shape == shape, scales.isContiguous else {
+                throw .invalidShape(operand: name, expected: "\(shape), dense", actual: scales.shape)
+            }
+            guard scales.dtype == .float32 else {
+                throw .invalidDType(operand: name, expected: [.float32], actual: scales.dtype)
+            }
+        }
     }
 
     private func checkModifiers(_ inputs: AttentionInputs) throws(AttentionError) {

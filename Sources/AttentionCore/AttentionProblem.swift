@@ -34,13 +34,15 @@ public struct AttentionProblem: Sendable, Hashable {
     public var hasALiBi: Bool
     /// Whether each head has a sink.
     public var hasSinks: Bool
+    /// Whether keys and values are INT8 with a scale for each key and head.
+    public var hasInt8Keys: Bool
 
     /// A problem without data.
     public init(
         batch: Int = 1, queryLength: Int, keyLength: Int? = nil, heads: Int, kvHeads: Int? = nil, headDim: Int,
         valueDim: Int? = nil, dtype: DType = .float32, options: AttentionOptions = .init(),
         queryLengths: [Int]? = nil, keyLengths: [Int]? = nil, biasShape: Shape? = nil, maskShape: Shape? = nil,
-        hasALiBi: Bool = false, hasSinks: Bool = false
+        hasALiBi: Bool = false, hasSinks: Bool = false, hasInt8Keys: Bool = false
     ) {
         self.batch = batch
         self.queryLength = queryLength
@@ -57,6 +59,7 @@ public struct AttentionProblem: Sendable, Hashable {
         self.maskShape = maskShape
         self.hasALiBi = hasALiBi
         self.hasSinks = hasSinks
+        self.hasInt8Keys = hasInt8Keys
     }
 
     /// Query heads that share one key head.
@@ -86,6 +89,7 @@ public struct AttentionProblem: Sendable, Hashable {
         if options.dropout > 0 { result.insert(.dropout) }
         if hasALiBi { result.insert(.alibi) }
         if hasSinks { result.insert(.sinks) }
+        if hasInt8Keys { result.insert(.int8Keys) }
         if options.scoreFunction != nil { result.insert(.scoreFunction) }
         options.mask.addFeatures(to: &result)
         return result

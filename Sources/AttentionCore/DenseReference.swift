@@ -94,9 +94,10 @@ struct DenseComputation<Number: BLAS.Scalar & TensorElement & DenseNumber> {
     init(_ problem: AttentionProblem, _ inputs: AttentionInputs) throws(AttentionError) {
         self.problem = problem
         self.inputs = inputs
+        let wide = inputs.dequantized
         query = Number.elements(of: inputs.query)
-        key = Number.elements(of: inputs.key)
-        value = Number.elements(of: inputs.value)
+        key = Number.elements(of: wide.key)
+        value = Number.elements(of: wide.value)
         let extents = Shape([problem.batch, problem.heads, problem.queryLength, problem.keyLength])
         do throws(TensorError) {
             bias = try inputs.bias?.broadcast(to: extents)

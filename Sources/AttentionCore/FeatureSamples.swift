@@ -30,6 +30,7 @@ extension AttentionFeature {
         case .softcap: result.options.softcap = 30
         case .alibi: result.hasALiBi = true
         case .sinks: result.hasSinks = true
+        case .int8Keys: result.hasInt8Keys = true
         case .dropout: result.options.dropout = 0.1
         }
         return result

@@ -31,6 +31,12 @@ struct KeySlice {
             part.bias = try inputs.bias.map { (bias) throws(TensorError) in
                 try cells(bias, sequence, queries: whole.queryLength, range)
             }
+            part.keyScales = try inputs.keyScales.map { (scales) throws(TensorError) in
+                try only(scales, length: range).copied()
+            }
+            part.valueScales = try inputs.valueScales.map { (scales) throws(TensorError) in
+                try only(scales, length: range).copied()
+            }
             if let slopes = inputs.alibiSlopes {
                 part.bias = try adding(slopes, to: part.bias, whole, range)
             }

@@ -8,7 +8,8 @@ public enum OperatorMatrix {
         (.documents, "documents"), (.treeMask, "tree"), (.blockLayout, "blocks"), (.maskFunction, "mask fn"),
         (.scoreFunction, "score fn"), (.bias, "bias"), (.softcap, "softcap"), (.alibi, "ALiBi"), (.sinks, "sinks"),
         (.dropout, "dropout"), (.groupedQuery, "GQA"), (.valueDim, "value dim"), (.crossLength, "Lq ≠ Lk"),
-        (.keyLengths, "padded keys"), (.queryLengths, "padded queries"), (.logSumExp, "lse"),
+        (.keyLengths, "padded keys"), (.queryLengths, "padded queries"), (.int8Keys, "INT8 keys"),
+        (.logSumExp, "lse"),
     ]
 
     /// The page.
@@ -44,6 +45,7 @@ public enum OperatorMatrix {
         switch sheet.capabilities.exactness {
         case .exact: exactness = "exact"
         case .approximate(let limit): exactness = "exact when \(limit)"
+        case .quantised(let error): exactness = "within \(error) for each unit of score"
         }
         return [
             link(sheet), sheet.entry.family, exactness, "`\(sheet.capabilities.arithmetic)`",

@@ -73,6 +73,8 @@ public enum AttentionFeature: String, Sendable, Hashable, Codable, CaseIterable 
     case maskFunction = "mask-function"
     /// A change of scores written in Swift.
     case scoreFunction = "score-function"
+    /// INT8 keys and values with a scale for each key and head.
+    case int8Keys = "int8-keys"
     /// Derivatives of a loss by the operands.
     case gradients
     /// The bytes that a call may hold at its peak.
@@ -106,6 +108,7 @@ extension AttentionFeature {
         case .blockLayout: "mask of kept blocks"
         case .maskFunction: "mask written in Swift"
         case .scoreFunction: "change of scores written in Swift"
+        case .int8Keys: "INT8 keys and values with a scale for each key and head"
         case .gradients: "gradients"
         case .memory: "bytes at the peak"
         }

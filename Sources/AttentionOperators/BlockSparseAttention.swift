@@ -45,9 +45,12 @@ public struct BlockSparseAttention: AttentionOperator {
         }
     }
 
-    /// Everything the tiled kernels honour.
-    public static let capabilities = AttentionCapabilities.tiled(
-        workingMemory: "O(L)", arithmetic: "O(density · L^2)")
+    /// Everything the tiled kernels honour but INT8 keys.
+    public static let capabilities: AttentionCapabilities = {
+        var result = AttentionCapabilities.tiled(workingMemory: "O(L)", arithmetic: "O(density · L^2)")
+        result.features.remove(.int8Keys)
+        return result
+    }()
 
     /// The page of the operator.
     public static let guide = OperatorGuide(

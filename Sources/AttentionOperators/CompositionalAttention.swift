@@ -41,7 +41,7 @@ public struct CompositionalAttention: AttentionOperator {
     /// Everything the tiled kernels honour, but a log-sum-exp: two softmaxes have none.
     public static let capabilities: AttentionCapabilities = {
         var result = AttentionCapabilities.tiled(workingMemory: "O(L)", arithmetic: "O(L^2)")
-        result.features.remove(.logSumExp)
+        result.features.subtract([.logSumExp, .int8Keys])
         result.exactness = .approximate(limit: "of one key head, whose retrieval is the only one")
         result.hasGradients = true
         result.traits = [.weightedMean, .keyOrderFree, .rowIndependent, .anyScore, .seesEveryKey]
@@ -108,7 +108,8 @@ public struct CompositionalAttention: AttentionOperator {
                 workspaceBytes: WideSearch.copiedBytes(problem) + searches.resultBytes
                     + max(
                         searches.workspaceBytes - problem.outputBytes,
-                        PlannedBytes.objects + Retrieval.workingBytes(problem, context) + searches.kept.allBytes),
+                        PlannedBytes.objects + Retrieval.workingBytes(problem, context)
+                            + searches.kept(context).allBytes),
                 isa: context.isa, threads: context.threads, hasLogSumExp: false)
         }
     }
@@ -121,7 +122,9 @@ public struct CompositionalAttention: AttentionOperator {
         return .fitting(context) { _, context in
             let free = context.limited(toBytes: nil)
             let forward = flash.plan(wide, context: free)
-            let backward = TiledBackward.plan(wide, context: free, kept: forward.kept)
+            // The retrieval uses the smallest, which is then the first to go.
+            let kept = KeptWorkspaces(sizes: forward.kept(free).sizes.sorted(by: >))
+            let backward = TiledBackward.plan(wide, context: free, kept: kept)
             // Both searches' outputs and what the retrieval says of the queries stay until the end.
             let held =
                 WideSearch.copiedBytes(problem) + forward.resultBytes + wide.outputBytes
@@ -131,11 +134,12 @@ public struct CompositionalAttention: AttentionOperator {
             let peak =
                 held
                 + max(
-                    PlannedBytes.objects + forward.kept.allBytes + Retrieval.workingBytesOfGradients(problem, context),
+                    PlannedBytes.objects + kept.allBytes
+                        + Retrieval.workingBytesOfGradients(problem, context),
                     backward.workspaceBytes + backward.resultBytes,
                     PlannedBytes.objects + backward.resultBytes + narrowing + converted
                         + TiledBackward.keptBytes(
-                            wide, pairs: backward.pairsAtOnce, kept: forward.kept, context: context))
+                            wide, pairs: backward.pairsAtOnce, kept: kept, context: context))
             return GradientPlan(
                 threads: context.threads, pairsAtOnce: backward.pairsAtOnce, workspaceBytes: peak - results,
                 resultBytes: results)

@@ -77,7 +77,8 @@ public struct FlashAttention: AttentionOperator {
         var sizes = sizes(problem, context)
         sizes.rows = rows
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: false, context: context)
-        return .tiled(problem, sizes: sizes, sharing: false, scratchFloats: layout.total, context: context)
+        return .tiled(
+            problem, sizes: sizes, sharing: false, scratchFloats: layout.total, context: context, packsOnce: true)
     }
 
     /// Shares of the keys, some pairs of sequence and key head at a time.

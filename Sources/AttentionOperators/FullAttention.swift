@@ -15,6 +15,7 @@ public struct FullAttention: AttentionOperator {
     public static let capabilities: AttentionCapabilities = {
         var result = AttentionCapabilities.tiled(workingMemory: "O(L), O(L^2) in Double", arithmetic: "O(L^2)")
         result.dtypes.append(.float64)
+        result.features.remove(.int8Keys)
         return result
     }()
 

@@ -111,6 +111,8 @@ public struct AttentionCase: Sendable, Codable, Hashable {
     public var seeds: Seeds
     /// Whether operands are views with gaps and swapped dimensions.
     public var isStrided: Bool?
+    /// Whether keys and values are rounded to INT8.
+    public var hasInt8Keys: Bool?
 
     /// A case of one sequence and one head.
     public init(_ name: String, queryLength: Int, keyLength: Int? = nil, headDim: Int, valueDim: Int? = nil) {
@@ -134,12 +136,13 @@ public struct AttentionCase: Sendable, Codable, Hashable {
     ///
     /// Cost: O(their size).
     public func inputs() -> AttentionInputs {
-        AttentionInputs(
+        let inputs = AttentionInputs(
             query: operand([batch, queryLength, heads, headDim], seeds.query),
             key: operand([batch, keyLength, kvHeads, headDim], seeds.key),
             value: operand([batch, keyLength, kvHeads, valueDim], seeds.value),
             bias: bias.map(Self.tensor), mask: mask.map(Self.tensor),
             queryLengths: queryLengths, keyLengths: keyLengths, alibiSlopes: alibiSlopes, sinks: sinks)
+        return hasInt8Keys == true ? inputs.quantizingKeys : inputs
     }
 
     private func operand(_ shape: Shape, _ seed: UInt64) -> Tensor {

@@ -7,9 +7,9 @@ public enum ConformanceCases {
     ///
     /// Small enough that all of them run in seconds.
     public static let standard: [AttentionCase] =
-        lengths + headDims + groups + masks + dense + padding + modifiers + storage
+        lengths + headDims + groups + masks + dense + padding + modifiers + storage + decoding
 
-    private static func make(
+    static func make(
         _ name: String, _ queryLength: Int, _ keyLength: Int? = nil, dim: Int = 32, valueDim: Int? = nil,
         _ edit: (inout AttentionCase) -> Void = { _ in }
     ) -> AttentionCase {

@@ -63,11 +63,12 @@ public struct BenchCase: Sendable, Hashable {
             func operand(_ length: Int, _ heads: Int, _ dim: Int, _ seed: UInt64) -> Tensor {
                 .random(uniform: [problem.batch, length, heads, dim], seed: seed, dtype: problem.dtype)
             }
-            return AttentionInputs(
+            let inputs = AttentionInputs(
                 query: operand(problem.queryLength, problem.heads, problem.headDim, seed),
                 key: operand(problem.keyLength, problem.kvHeads, problem.headDim, seed + 1),
                 value: operand(problem.keyLength, problem.kvHeads, problem.valueDim, seed + 2),
                 queryLengths: problem.queryLengths, keyLengths: problem.keyLengths)
+            return problem.hasInt8Keys ? inputs.quantizingKeys : inputs
         }
     }
 
@@ -94,10 +95,11 @@ public struct BenchCase: Sendable, Hashable {
     /// Whether the time goes into reading keys and values rather than into arithmetic: few rows share each key read.
     public var isBandwidthBound: Bool { problem.queryLength * problem.group <= 8 }
 
-    /// Bytes of the keys and values, each read once.
+    /// Bytes of the keys and values, each read once, with the scales of INT8 ones.
     public var keyValueBytes: Int {
-        problem.batch * problem.keyLength * problem.kvHeads * (problem.headDim + problem.valueDim)
-            * problem.dtype.byteWidth
+        let rows = problem.batch * problem.keyLength * problem.kvHeads
+        let width = problem.hasInt8Keys ? 1 : problem.dtype.byteWidth
+        return rows * (problem.headDim + problem.valueDim) * width + (problem.hasInt8Keys ? 8 * rows : 0)
     }
 
     private static func read(_ path: String) throws(BenchError) -> AttentionInputs {

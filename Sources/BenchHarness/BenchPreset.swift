@@ -75,6 +75,8 @@ public struct BenchPreset: Sendable, Hashable {
         public var window: [Int]?
         /// The element type of synthetic cases.
         public var dtype: DType?
+        /// Whether keys and values are INT8 with a scale for each key and head.
+        public var hasInt8Keys = false
 
         /// No wishes.
         public init() {}
@@ -195,9 +197,10 @@ private struct CaseFactory {
         if heads != kvHeads { parts.append("\(heads)/\(kvHeads)") }
         if heads == kvHeads, heads != 8 { parts.append("H\(heads)") }
         if dtype != .float32 { parts.append(dtype.rawValue) }
+        if overrides.hasInt8Keys { parts.append("I8 keys") }
         let problem = AttentionProblem(
             queryLength: queries, keyLength: keys, heads: heads, kvHeads: kvHeads, headDim: headDim, dtype: dtype,
-            options: AttentionOptions(mask: mask))
+            options: AttentionOptions(mask: mask), hasInt8Keys: overrides.hasInt8Keys)
         return BenchCase(name: parts.joined(separator: " "), preset: preset, problem: problem)
     }
 

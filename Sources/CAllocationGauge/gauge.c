@@ -9,9 +9,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
@@ -58,19 +55,9 @@ void free(void *block) {
     __libc_free(block);
 }
 
-void *mmap(void *address, size_t length, int protection, int flags, int file, off_t offset) {
-    void *mapped = (void *)syscall(SYS_mmap, address, length, protection, flags, file, offset);
-    if (mapped != MAP_FAILED && (flags & MAP_ANONYMOUS)) change((long)length);
-    return mapped;
-}
-
-int munmap(void *address, size_t length) {
-    int status = (int)syscall(SYS_munmap, address, length);
-    if (status == 0) change(-(long)length);
-    return status;
-}
-
 int allocation_gauge_exists(void) { return 1; }
+
+void allocation_gauge_add(long bytes) { change(bytes); }
 
 void allocation_gauge_reset(void) {
     long now = atomic_load(&held);
@@ -83,6 +70,7 @@ long allocation_gauge_growth(void) { return atomic_load(&highest) - atomic_load(
 #else
 
 int allocation_gauge_exists(void) { return 0; }
+void allocation_gauge_add(long bytes) { (void)bytes; }
 void allocation_gauge_reset(void) {}
 long allocation_gauge_growth(void) { return 0; }
 

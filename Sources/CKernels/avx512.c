@@ -8,6 +8,8 @@
 #define V_FMA(a, b, c) __builtin_elementwise_fma((a), (b), (c))
 #define S_FMA(a, b, c) __builtin_fmaf((a), (b), (c))
 #define DOT_RUN 128
+#define HAS_HALF
+#define V_PAIRS(a, b) __builtin_ia32_pmaddwd512((a), (b))
 #define ISA_NAME "avx512"
 #define TABLE zoo_table_avx512
 

@@ -5,7 +5,7 @@
 #endif
 #include "tables.h"
 
-int zoo_kernel_tables(const struct zoo_kernel_table *tables[4]) {
+int zoo_kernel_tables(const struct zoo_kernel_table *tables[ZOO_MAX_TABLES]) {
     int count = 0;
     tables[count++] = &zoo_table_scalar;
 #if defined(__x86_64__)
@@ -13,8 +13,10 @@ int zoo_kernel_tables(const struct zoo_kernel_table *tables[4]) {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
         tables[count++] = &zoo_table_avx2;
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
             tables[count++] = &zoo_table_avx512;
+            if (__builtin_cpu_supports("avx512vnni")) tables[count++] = &zoo_table_avx512vnni;
+        }
     }
 #elif defined(__aarch64__)
     tables[count++] = &zoo_table_neon;

@@ -7,6 +7,7 @@
 #if defined(__x86_64__)
 extern const struct zoo_kernel_table zoo_table_avx2;
 extern const struct zoo_kernel_table zoo_table_avx512;
+extern const struct zoo_kernel_table zoo_table_avx512vnni;
 #elif defined(__aarch64__)
 extern const struct zoo_kernel_table zoo_table_neon;
 #endif

@@ -105,8 +105,12 @@ package struct KeyValueBlock {
 
 /// The operands of few query rows: nothing but the queries is copied.
 package struct FewOperands {
-    /// Query rows, at most ``ZooLimits/fewRows``.
+    /// Query rows, at most ``ZooLimits/fewTaskRows``, ordered by query, then key head, then place in the group.
     package var rows: Int
+    /// Key heads.
+    package var kvHeads: Int
+    /// Consecutive rows that share a key head.
+    package var group: Int
     /// The extent of a query or key head.
     package var headDim: Int
     /// The extent of a value head.
@@ -119,28 +123,61 @@ package struct FewOperands {
     package var key: UnsafeRawPointer
     /// Elements between two keys.
     package var keyStride: Int
+    /// Elements between two key heads.
+    package var keyHeadStride: Int
     /// The block's first value.
     package var value: UnsafeRawPointer
     /// Elements between two values.
     package var valueStride: Int
+    /// Elements between two value heads.
+    package var valueHeadStride: Int
     /// The element type of keys and values.
     package var code: Int32
+    /// What integers are multiplied by, one number for each key and head; `nil` for floating-point keys and values.
+    package var scales: KeyValueScales?
 
     /// Operands.
     package init(
-        rows: Int, headDim: Int, valueDim: Int, query: UnsafePointer<Float>, queryStride: Int, key: UnsafeRawPointer,
-        keyStride: Int, value: UnsafeRawPointer, valueStride: Int, code: Int32
+        rows: Int, kvHeads: Int, group: Int, headDim: Int, valueDim: Int, query: UnsafePointer<Float>,
+        queryStride: Int, key: UnsafeRawPointer, keyStride: Int, keyHeadStride: Int, value: UnsafeRawPointer,
+        valueStride: Int, valueHeadStride: Int, code: Int32,
+        scales: KeyValueScales? = nil
     ) {
         self.rows = rows
+        self.kvHeads = kvHeads
+        self.group = group
         self.headDim = headDim
         self.valueDim = valueDim
         self.query = query
         self.queryStride = queryStride
         self.key = key
         self.keyStride = keyStride
+        self.keyHeadStride = keyHeadStride
         self.value = value
         self.valueStride = valueStride
+        self.valueHeadStride = valueHeadStride
         self.code = code
+        self.scales = scales
+    }
+}
+
+/// The scales of a block's INT8 keys and values.
+package struct KeyValueScales {
+    /// The scale of the block's first key.
+    package var key: UnsafePointer<Float>
+    /// The scale of the block's first value.
+    package var value: UnsafePointer<Float>
+    /// Floats between the scales of two keys.
+    package var stride: Int
+    /// Floats between the scales of two heads.
+    package var headStride: Int
+
+    /// Scales.
+    package init(key: UnsafePointer<Float>, value: UnsafePointer<Float>, stride: Int, headStride: Int) {
+        self.key = key
+        self.value = value
+        self.stride = stride
+        self.headStride = headStride
     }
 }
 
@@ -148,13 +185,18 @@ package struct FewOperands {
 package enum ZooLimits {
     /// The most keys that one attention step takes.
     package static let keyBlock = Int(ZOO_MAX_KEY_BLOCK)
-    /// The most query rows that ``KernelTable/attendFew(_:keys:state:scores:modifiers:)`` takes.
+    /// The most query rows sharing a key head for which keys and values are read where they lie.
     package static let fewRows = Int(ZOO_MAX_FEW_ROWS)
+    /// The most query rows that ``KernelTable/attendFew(_:keys:state:scores:sums:modifiers:)`` takes, of all key heads
+    /// together.
+    package static let fewTaskRows = Int(ZOO_MAX_FEW_TASK_ROWS)
+    /// Floats between two rows of scores.
+    package static let scoreStride = Int(ZOO_SCORE_STRIDE)
 }
 
 extension KernelTable {
     /// Floats of scratch that ``attend(rows:headDim:valueDim:queryTiles:block:state:scores:modifiers:)`` needs.
-    package var scoreScratchFloats: Int { max(tileRows, ZooLimits.fewRows) * (ZooLimits.keyBlock + 16) }
+    package var scoreScratchFloats: Int { tileRows * ZooLimits.scoreStride }
 
     /// Packs query rows into register tiles, multiplied by `scale`.
     package func packQuery(
@@ -195,17 +237,25 @@ extension KernelTable {
     }
 
     /// One step of online softmax for few rows, on keys and values that lie in memory as they came.
+    ///
+    /// - Parameters:
+    ///   - scores: scratch, ``ZooLimits/scoreStride`` floats for each row.
+    ///   - sums: scratch, as large as the state's output.
     package func attendFew(
         _ operands: FewOperands, keys: Int, state: RowState, scores: UnsafeMutablePointer<Float>,
-        modifiers: ScoreModifiers
+        sums: UnsafeMutablePointer<Float>, modifiers: ScoreModifiers
     ) {
         var arguments = zoo_few_args(
-            rows: Int64(operands.rows), keys: Int64(keys), head_dim: Int64(operands.headDim),
-            value_dim: Int64(operands.valueDim), query: operands.query, query_stride: Int64(operands.queryStride),
-            key: operands.key, value: operands.value, key_stride: Int64(operands.keyStride),
-            value_stride: Int64(operands.valueStride), dtype: operands.code, output: state.output,
+            rows: Int64(operands.rows), keys: Int64(keys), kv_heads: Int64(operands.kvHeads),
+            group: Int64(operands.group), head_dim: Int64(operands.headDim), value_dim: Int64(operands.valueDim),
+            query: operands.query, query_stride: Int64(operands.queryStride), key: operands.key,
+            value: operands.value, key_stride: Int64(operands.keyStride), value_stride: Int64(operands.valueStride),
+            key_head_stride: Int64(operands.keyHeadStride), value_head_stride: Int64(operands.valueHeadStride),
+            dtype: operands.code, key_scale: operands.scales?.key, value_scale: operands.scales?.value,
+            scale_stride: Int64(operands.scales?.stride ?? 0),
+            scale_head_stride: Int64(operands.scales?.headStride ?? 0), output: state.output,
             output_stride: Int64(state.outputStride), row_max: state.rowMax, row_sum: state.rowSum, scores: scores,
-            modifiers: modifiers.c)
+            sums: sums, modifiers: modifiers.c)
         c.pointee.attend_few(&arguments)
     }
 

@@ -17,7 +17,7 @@ package struct KernelTable: @unchecked Sendable {
 
     /// The tables this CPU can run, slowest first.
     package static let available: [KernelTable] = {
-        var tables = [UnsafePointer<zoo_kernel_table>?](repeating: nil, count: 4)
+        var tables = [UnsafePointer<zoo_kernel_table>?](repeating: nil, count: Int(ZOO_MAX_TABLES))
         let count = zoo_kernel_tables(&tables)
         return tables.prefix(Int(count)).compactMap { $0.map(KernelTable.init(c:)) }
     }()
@@ -30,6 +30,7 @@ extension DType {
         case .float32: Int32(ZOO_F32.rawValue)
         case .float16: Int32(ZOO_F16.rawValue)
         case .bfloat16: Int32(ZOO_BF16.rawValue)
+        case .int8: Int32(ZOO_I8.rawValue)
         default: nil
         }
     }

@@ -25,7 +25,7 @@ public struct PackedMatrix: Sendable {
         guard weight.shape.rank == 2 else {
             throw .shapeMismatch(from: weight.shape, to: [weight.shape.dimensions.first ?? 0, 0])
         }
-        guard let code = weight.dtype.kernelCode else {
+        guard weight.dtype.isFloatingPoint, let code = weight.dtype.kernelCode else {
             throw .dtypeMismatch(expected: .float32, actual: weight.dtype)
         }
         let dense = weight.strides[1] == 1 ? weight : weight.contiguous()

@@ -13,7 +13,7 @@ package struct Workspace: @unchecked Sendable {
     private let floats: Int
 
     /// Above this a workspace is freed after use, so that one large call does not hold memory for ever.
-    private static let keptFloats = 1 << 19
+    private static let keptFloats = 1 << 20
     private static let kept = Mutex<[Workspace]>([])
 
     /// A workspace of at least that many floats, contents undefined.

@@ -18,38 +18,30 @@ package final class Storage: @unchecked Sendable {
     package let isWritable: Bool
     private let release: @Sendable (UnsafeMutableRawPointer) -> Void
 
-    /// From here on memory comes from the system by itself, in large pages where it has them: a fresh 4 KiB page costs
-    /// a fault of half a microsecond, which short attention calls would feel.
-    private static let largeBytes = 4 << 20
-
-    /// Allocates zeroed bytes.
-    package init(byteCount: Int) {
+    /// Allocates bytes.
+    ///
+    /// - Parameter isZeroed: whether they must be zero; `false` for what is written whole at once.
+    package init(byteCount: Int, isZeroed: Bool = true) {
         self.byteCount = byteCount
         self.isWritable = true
-        let length = byteCount + Storage.alignment
-        if byteCount >= Self.largeBytes, let mapped = Self.map(length) {
-            self.base = mapped
-            self.release = { munmap($0, length) }
+        if byteCount >= LargeMemory.smallest, let large = LargeMemory.take(byteCount) {
+            if isZeroed, !large.isZero { memset(large.base, 0, byteCount) }
+            let length = large.length
+            self.base = large.base
+            self.release = {
+                LargeMemory.giveBack($0, length: length)
+                LargeMemory.tell(-byteCount)
+            }
+            LargeMemory.tell(byteCount)
             return
         }
+        let length = byteCount + Storage.alignment
         // calloc leaves untouched pages unmapped, so outputs cost no memory before they are written.
-        let raw = calloc(1, length)!
+        let raw = (isZeroed ? calloc(1, length) : malloc(length))!
         let address = (UInt(bitPattern: raw) + UInt(Storage.alignment - 1)) & ~UInt(Storage.alignment - 1)
         self.base = UnsafeMutableRawPointer(bitPattern: address)!
         let start = UInt(bitPattern: raw)
         self.release = { _ in free(UnsafeMutableRawPointer(bitPattern: start)) }
-    }
-
-    private static func map(_ length: Int) -> UnsafeMutableRawPointer? {
-        let flags = MAP_PRIVATE | MAP_ANONYMOUS
-        guard let mapped = mmap(nil, length, PROT_READ | PROT_WRITE, flags, -1, 0), mapped != MAP_FAILED else {
-            return nil
-        }
-        #if os(Linux)
-            // Advice only: without large pages the memory is the same.
-            _ = madvise(mapped, length, MADV_HUGEPAGE)
-        #endif
-        return mapped
     }
 
     /// Adopts memory that `release` gives back.

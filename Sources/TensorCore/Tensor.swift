@@ -23,6 +23,13 @@ public struct Tensor: Sendable {
             storage: Storage(byteCount: shape.count * dtype.byteWidth))
     }
 
+    /// A dense tensor whose elements are undefined until the caller has written all of them.
+    package init(unwritten shape: Shape, dtype: DType = .float32) {
+        self.init(
+            dtype: dtype, shape: shape, strides: shape.rowMajorStrides, offset: 0,
+            storage: Storage(byteCount: shape.count * dtype.byteWidth, isZeroed: false))
+    }
+
     /// A dense tensor of the given elements in row-major order.
     ///
     /// Cost: O(count).

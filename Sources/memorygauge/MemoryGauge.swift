@@ -18,6 +18,8 @@ struct MemoryGauge {
             print(#"{"unavailable":"allocations are counted on Linux with glibc alone"}"#)
             return
         }
+        // Large tensors map memory and keep it for the next one: what counts is those that live.
+        LargeMemory.observe { allocation_gauge_add($0) }
         let arguments = GaugeArguments(CommandLine.arguments)
         for threads in arguments.threads {
             let context = try ComputeContext(threads: threads)

@@ -60,6 +60,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Element type of synthetic cases: F32, F16, BF16, F64.")
     var dtype: ElementArgument?
 
+    @Flag(help: "Give synthetic cases INT8 keys and values with a scale for each key and head.")
+    var int8Keys = false
+
     @Flag(help: "Time and check the gradients, given the output; useful operations are 2.5 times those of the output.")
     var backward = false
 
@@ -134,6 +137,7 @@ struct BenchCommand: ParsableCommand {
         overrides.causal = causal ? true : nil
         overrides.window = window.map { [$0.left, $0.right] }
         overrides.dtype = dtype?.dtype
+        overrides.hasInt8Keys = int8Keys
         let path = try Resources.minilmLayer()
         var cases: [BenchCase] = []
         for name in preset.values {

@@ -7,7 +7,7 @@ import Kernels
 /// `zoo bench-worker`: makes timed calls when told to, so that another process can time its own in between.
 ///
 /// A line `run N` is answered by `{"seconds":[...]}` with N times of a forward pass, `step N` with those of a forward and a
-/// backward pass together, `peak` by `{"gflops":...}`; `quit` ends.
+/// backward pass together, `peak` by `{"gflops":...}`, `read` by `{"gigabytes":...}` of a streaming read; `quit` ends.
 struct BenchWorkerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench-worker", abstract: "Make timed calls on request, line by line.", shouldDisplay: false)
@@ -58,11 +58,15 @@ struct BenchWorkerCommand: ParsableCommand {
                         })
                 case ("peak", _):
                     Terminal.out(JSONLines.line(["gflops": MachinePeak.fmaGFLOPS(context)]))
+                case ("read", _):
+                    Terminal.out(JSONLines.line(["gigabytes": MachinePeak.readGBPerSecond(context)]))
                 case ("quit", _):
                     return
                 default:
                     Terminal.out(
-                        JSONLines.line(["error": "expected 'run N', 'step N', 'peak' or 'quit', got '\(line)'"]))
+                        JSONLines.line([
+                            "error": "expected 'run N', 'step N', 'peak', 'read' or 'quit', got '\(line)'"
+                        ]))
                 }
             }
         }

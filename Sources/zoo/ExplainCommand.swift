@@ -120,6 +120,9 @@ struct ProblemOptions: ParsableArguments {
     @Flag(help: "Each head has a sink.")
     var sinks = false
 
+    @Flag(help: "Keys and values are INT8 with a scale for each key and head.")
+    var int8Keys = false
+
     func validate() throws {
         let extents = [
             ("--heads", heads), ("--kv-heads", kvHeads ?? 1), ("--head-dim", headDim), ("--value-dim", valueDim ?? 1),
@@ -155,7 +158,8 @@ struct ProblemOptions: ParsableArguments {
             valueDim: valueDim, dtype: dtype.dtype, options: options,
             queryLengths: paddedQueries ? Array(repeating: queries, count: batch) : nil,
             keyLengths: paddedKeys ? Array(repeating: keys, count: batch) : nil, biasShape: bias ? scores : nil,
-            maskShape: denseMask ? scores : nil, hasALiBi: alibi, hasSinks: sinks)
+            maskShape: denseMask ? scores : nil, hasALiBi: alibi, hasSinks: sinks,
+            hasInt8Keys: int8Keys)
     }
 }
 

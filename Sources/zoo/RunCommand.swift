@@ -16,6 +16,7 @@ struct RunCommand: ParsableCommand {
               bias, mask            broadcastable to [B, H, Lq, Lk]; mask is BOOL or U8
               query_lengths, key_lengths      [B], I32 or I64; rows beyond are padding
               sinks, alibi_slopes             [H]
+              key_scales, value_scales        [B, Lk, Hkv] F32, when key and value are I8
               parameter.NAME        a tensor that the operator owns, as 'zoo describe' lists them;
                                     those that are missing begin from the seed, and the report says so
               output_gradient       [B, Lq, H, Dv], for --backward: the derivative of a loss by the output

@@ -14,8 +14,8 @@ struct RunInputs {
     private static let required = ["query", "key", "value"]
     private static let known =
         required + [
-            "bias", "mask", "query_lengths", "key_lengths", "sinks", "alibi_slopes", "output_gradient",
-            "log_sum_exp_gradient",
+            "bias", "mask", "query_lengths", "key_lengths", "sinks", "alibi_slopes", "key_scales", "value_scales",
+            "output_gradient", "log_sum_exp_gradient",
         ]
     /// What the names of an operator's own tensors begin with.
     static let parameterPrefix = "parameter."
@@ -33,7 +33,8 @@ struct RunInputs {
                 queryLengths: try Self.lengths("query_lengths", file, path),
                 keyLengths: try Self.lengths("key_lengths", file, path),
                 alibiSlopes: try Self.perHead("alibi_slopes", file, path),
-                sinks: try Self.perHead("sinks", file, path), parameters: Self.parameters(file))
+                sinks: try Self.perHead("sinks", file, path), keyScales: file["key_scales"],
+                valueScales: file["value_scales"], parameters: Self.parameters(file))
             gradient = file["output_gradient"].map {
                 OutputGradient(output: $0, logSumExp: file["log_sum_exp_gradient"])
             }

@@ -9,7 +9,7 @@ enum Fault: String, CaseIterable, Codable, Sendable {
     case logSumExpInBase2
     // Heads and modifiers.
     case wrongKeyHead, scaleIgnored, biasIgnored, biasOfHeadZero, softcapAfterBias, sinksIgnored, sinksInLogarithmOnly
-    case alibiWithoutDistance
+    case alibiWithoutDistance, valueScalesIgnored
     // Determinism.
     case threadsMoveChunks, batchMovesChunks, paddingMovesChunks, queriesMoveChunks, stridesMoveChunks
     case repeatsDiffer, modifiesQuery, modifiesBias
@@ -57,7 +57,7 @@ enum Fault: String, CaseIterable, Codable, Sendable {
         case .wrongKeyHead: [Self.standardCases, "grouped heads are repeated key heads"]
         case .scaleIgnored: [Self.standardCases]
         case .biasIgnored: [Self.standardCases, "a constant added to a row of scores shifts logSumExp alone"]
-        case .biasOfHeadZero, .softcapAfterBias, .alibiWithoutDistance: [Self.standardCases]
+        case .biasOfHeadZero, .softcapAfterBias, .alibiWithoutDistance, .valueScalesIgnored: [Self.standardCases]
         case .sinksIgnored: [Self.standardCases, "a sink of 0 is a key of zeros"]
         case .sinksInLogarithmOnly: [Self.standardCases, "a sink of 0 is a key of zeros"]
         case .threadsMoveChunks: ["the number of threads does not change a bit"]

@@ -113,6 +113,11 @@ struct SabotagedComputation {
 
     init(problem: AttentionProblem, inputs: AttentionInputs, fault: Fault, chunk: Int) {
         self.problem = problem
+        var inputs = inputs
+        if fault == .valueScalesIgnored, let scales = inputs.valueScales {
+            inputs.valueScales = try? Tensor([Float](repeating: 0.01, count: scales.count), shape: scales.shape)
+        }
+        inputs = inputs.dequantized
         self.inputs = inputs
         self.fault = fault
         self.chunk = chunk

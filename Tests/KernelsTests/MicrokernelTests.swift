@@ -143,7 +143,7 @@ import Testing
     @Test func kernelsCompileForArm64() throws {
         let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .appendingPathComponent("../../Sources/CKernels").standardizedFileURL
-        for file in ["scalar.c", "neon.c", "avx2.c", "avx512.c"] {
+        for file in ["scalar.c", "neon.c", "avx2.c", "avx512.c", "avx512vnni.c"] {
             let clang = Process()
             clang.executableURL = URL(fileURLWithPath: "/usr/bin/env")
             clang.arguments = [

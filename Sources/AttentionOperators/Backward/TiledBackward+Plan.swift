@@ -52,11 +52,14 @@ extension TiledBackward {
         var wide = problem
         wide.dtype = .float32
         let again =
-            problem.dtype == .float32 ? nil : AttentionPlan.sharing(wide, context: context.limited(toBytes: nil))
+            problem.dtype == .float32
+            ? nil
+            : AttentionPlan.sharing(
+                wide, sizes: TileSizes.tasks(wide, sharing: true, context: context), context: context)
         let sums = Workspace.bytes(floats: sumFloats(problem, layout, shares: shares, pairs: pairs))
         let scratch = [Int](
             repeating: Workspace.bytes(floats: layout.total), count: max(1, min(context.threads, pairs * shares)))
-        let workspaces = (again?.kept ?? kept).bytes(taking: [sums] + scratch)
+        let workspaces = (again?.kept(context) ?? kept).bytes(taking: [sums] + scratch)
         // rowsum(dO · O), the log-sum-exp and its gradient, for each row.
         let rows = 3 * problem.logSumExpBytes
         let bias = problem.biasShape.map { BiasGradient.workingBytes($0, problem, copies: shares) } ?? 0

@@ -13,6 +13,9 @@ struct BlockScratch: Sendable {
     private let hasMask: Bool
     private let sharesHeads: Bool
     private let drops: Bool
+    private let widens: Bool
+    /// Rows that are computed on keys and values in place.
+    private let fewRows: Int
 
     /// - Parameter scoreFloats: scratch for scores, beyond what one attention step takes.
     init(
@@ -20,7 +23,9 @@ struct BlockScratch: Sendable {
         scoreFloats: Int? = nil
     ) {
         // Whole tiles are packed and stored, whatever the number of rows.
-        rows = sizes.rows.roundedUp(to: context.kernels.tileRows)
+        let shortest = (0..<problem.batch).map { problem.geometry($0).queryLength }.min() ?? 0
+        fewRows = shortest <= ZooLimits.fewRows ? ZooLimits.fewTaskRows : 0
+        rows = max(sizes.rows, fewRows).roundedUp(to: context.kernels.tileRows)
         keys = sizes.keys.roundedUp(to: context.kernels.panelWidth)
         outputStride = problem.valueDim.roundedUp(to: context.kernels.panelWidth)
         headDim = problem.headDim
@@ -30,19 +35,21 @@ struct BlockScratch: Sendable {
         hasMask = problem.maskShape != nil || problem.options.mask.band(problem.geometryOfExtents) == nil
         self.sharesHeads = sharesHeads && problem.group > 1
         drops = problem.options.dropout > 0
+        widens = problem.hasInt8Keys
     }
 
     // Offsets follow the order of use; each region starts on a cache line.
     var queryTiles: Int { 0 }
     var keyPanels: Int {
-        queryTiles + max(rows * headDim + panelWidth, ZooLimits.fewRows * queryStride).roundedUp(to: 16)
+        queryTiles + max(rows * headDim + panelWidth, fewRows * queryStride).roundedUp(to: 16)
     }
     var valuePanels: Int { keyPanels + (keys * headDim + panelWidth).roundedUp(to: 16) }
     var output: Int { valuePanels + (keys * outputStride).roundedUp(to: 16) }
     var rowMax: Int { output + (rows * outputStride).roundedUp(to: 16) }
     var rowSum: Int { rowMax + rows.roundedUp(to: 16) }
     var scores: Int { rowSum + rows.roundedUp(to: 16) }
-    var firstKey: Int { scores + scoreFloats.roundedUp(to: 16) }
+    var fewSums: Int { scores + max(scoreFloats, fewRows * ZooLimits.scoreStride).roundedUp(to: 16) }
+    var firstKey: Int { fewSums + (fewRows * outputStride).roundedUp(to: 16) }
     var endKey: Int { firstKey + rows.roundedUp(to: 16) }
     var places: Int { endKey + rows.roundedUp(to: 16) }
     var slopes: Int { places + rows.roundedUp(to: 16) }
@@ -53,7 +60,8 @@ struct BlockScratch: Sendable {
     var biasTile: Int { maskRows + (2 * rows).roundedUp(to: 16) }
     var maskTile: Int { biasTile + (hasBias ? rows * keys : 0).roundedUp(to: 16) }
     var gathered: Int { maskTile + (hasMask ? rows * keys / 4 : 0).roundedUp(to: 16) }
-    var total: Int { gathered + (sharesHeads ? rows * headDim : 0).roundedUp(to: 16) }
+    var widened: Int { gathered + (sharesHeads ? rows * headDim : 0).roundedUp(to: 16) }
+    var total: Int { widened + (widens ? keys * max(headDim, outputStride) : 0).roundedUp(to: 16) }
 
     /// Floats between two query rows that are not packed into tiles: whole vectors.
     var queryStride: Int { headDim.roundedUp(to: 16) }

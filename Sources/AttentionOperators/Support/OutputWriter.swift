@@ -13,17 +13,24 @@ struct OutputWriter: @unchecked Sendable {
     private let outputAddress: UnsafeMutableRawPointer
     private let logSumExpAddress: UnsafeMutablePointer<Float>
 
-    /// Zeros and -infinity: what rows that see no key, and padded rows, come out as.
+    /// Tasks write every row but padded ones, which are zero, with a log-sum-exp of -infinity.
     init(_ problem: AttentionProblem, sinks: [Float]?) {
         self.problem = problem
         self.sinks = sinks
         output = Tensor(
-            zeros: [problem.batch, problem.queryLength, problem.heads, problem.valueDim], dtype: problem.dtype)
+            unwritten: [problem.batch, problem.queryLength, problem.heads, problem.valueDim], dtype: problem.dtype)
         logSumExp = Tensor(zeros: [problem.batch, problem.heads, problem.queryLength])
         code = problem.dtype.kernelCode ?? 0
         outputAddress = output.freshMutableAddress
         logSumExpAddress = logSumExp.freshMutableAddress.assumingMemoryBound(to: Float.self)
         logSumExpAddress.update(repeating: -.infinity, count: logSumExp.count)
+        let rowBytes = problem.heads * problem.valueDim * problem.dtype.byteWidth
+        for batch in 0..<problem.batch {
+            let length = problem.geometry(batch).queryLength
+            memset(
+                outputAddress + (batch * problem.queryLength + length) * rowBytes, 0,
+                (problem.queryLength - length) * rowBytes)
+        }
     }
 
     /// Writes every row of a task.

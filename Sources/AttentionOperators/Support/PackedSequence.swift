@@ -16,8 +16,10 @@ struct PackedSequence: @unchecked Sendable {
     private let rows: Int
     private let blocks: Int
 
-    /// Bytes that packed operands may take at once.
-    private static let limit = 16 << 20
+    /// Bytes that packed operands may take at once where patterns scatter the keys of a task.
+    private static let scatteredLimit = 16 << 20
+    /// Bytes that they may take where tasks stream through the keys: the working memory of these operators is O(1).
+    static let streamedLimit = 3 << 20
 
     /// Floats of one key head.
     private static func floats(_ problem: AttentionProblem, panelWidth: Int) -> Int {
@@ -26,8 +28,28 @@ struct PackedSequence: @unchecked Sendable {
     }
 
     /// How many pairs of sequence and key head are packed at once.
-    static func pairsAtOnce(_ problem: AttentionProblem, panelWidth: Int) -> Int {
+    static func pairsAtOnce(_ problem: AttentionProblem, panelWidth: Int, limit: Int = scatteredLimit) -> Int {
         max(1, limit / (4 * floats(problem, panelWidth: panelWidth)))
+    }
+
+    /// Whether tasks that stream through keys should find them packed: when a key head fits the limit and at least three
+    /// tasks read it.
+    ///
+    /// Otherwise, and where memory is limited, each task packs the block that it is at.
+    static func servesStreams(_ problem: AttentionProblem, context: ComputeContext) -> Bool {
+        context.maxBytes == nil && !problem.hasInt8Keys
+            && problem.queryLength * problem.group >= 3 * TileSizes.smallest(context)
+            && 4 * floats(problem, panelWidth: context.kernels.panelWidth) <= streamedLimit
+    }
+
+    /// Bytes that tasks that stream through keys find packed, 0 where each packs for itself.
+    /// - Parameter keys: of a step.
+    static func streamedBytes(_ problem: AttentionProblem, keys: Int, context: ComputeContext) -> Int {
+        guard servesStreams(problem, context: context) else { return 0 }
+        let width = context.kernels.panelWidth
+        let pairs = min(
+            problem.batch * problem.kvHeads, pairsAtOnce(problem, panelWidth: width, limit: streamedLimit))
+        return bytes(problem, panelWidth: width, pairs: pairs, blockSize: keys)
     }
 
     /// Bytes that so many pairs take.
@@ -89,6 +111,18 @@ struct PackedSequence: @unchecked Sendable {
             values(pair) + start * kernels.panelWidth, rows: tiled.value.row(batch, start, head: head),
             code: tiled.value.code, stride: tiled.value.rowStride, count: count, valueDim: problem.valueDim,
             panelRows: rows)
+    }
+
+    /// Neighbouring keys and values, from the start of a packed block on.
+    func block(_ keys: Range<Int>, _ task: RowBlock) -> KeyValueBlock {
+        let problem = tiled.problem
+        let pair = task.batch * problem.kvHeads + task.kvHead - pairs.lowerBound
+        return KeyValueBlock(
+            keys: keys.count, keyPanels: self.keys(pair) + keys.lowerBound * problem.headDim,
+            valuePanels: values(pair) + keys.lowerBound * tiled.context.kernels.panelWidth, valuePanelRows: rows,
+            isFinite: (keys.lowerBound / blockSize...(keys.upperBound - 1) / blockSize).allSatisfy {
+                finite[pair * blocks + $0]
+            })
     }
 
     /// A panel's keys and values, where they lie or copied into scratch memory.

@@ -61,6 +61,7 @@ extension AttentionCapabilities {
         var result = AttentionCapabilities.tiled(workingMemory: workingMemory, arithmetic: arithmetic)
         // Rows are placed by the number of queries and keys, and not every key is seen.
         result.traits.subtract([.keyOrderFree, .rowIndependent, .seesEveryKey])
+        result.features.remove(.int8Keys)
         return result
     }
 }

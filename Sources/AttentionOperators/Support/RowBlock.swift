@@ -1,16 +1,22 @@
 import AttentionCore
 
-/// One task: consecutive queries of one sequence, for the heads that share a key head or for one of them.
+/// One task: consecutive queries of one sequence, for the heads that share a key head, for one of them, or for all heads
+/// of several key heads (``TiledAttention/joiningHeads(_:pieces:)``).
 ///
 /// Rows are ordered by position, then head, so that a register tile spans few positions and skips hidden keys early.
 struct RowBlock: Sendable {
     let batch: Int
     let kvHead: Int
+    /// Key heads from `kvHead` on.
+    var kvHeads = 1
     let firstHead: Int
     let heads: Int
     let queries: Range<Int>
 
     var rows: Int { queries.count * heads }
+
+    /// Query heads that share each key head.
+    var headsPerKey: Int { heads / kvHeads }
 
     /// The head of a row.
     func head(_ row: Int) -> Int { firstHead + row % heads }

@@ -17,6 +17,7 @@ struct SplitKeys: Sendable {
 
     /// Computes every task.
     func run(_ tiled: TiledAttention, _ blocks: [RowBlock], sinks: [Float]?) -> AttentionOutput {
+        let blocks = tiled.joiningHeads(blocks) { ranges(tiled.problem, tiled.layout, $0).count }
         let (pieces, floats) = cut(tiled.problem, tiled.layout, blocks)
         if floats == 0 { return tiled.run(blocks, sinks: sinks) }
         let writer = OutputWriter(tiled.problem, sinks: sinks)
@@ -51,21 +52,24 @@ struct SplitKeys: Sendable {
         var pieces: [Piece] = []
         var floats = 0
         for (index, block) in blocks.enumerated() {
-            let visible = problem.visibleKeys(block)
-            // Whether to cut follows from the whole sequence, so that a row does not depend on how queries are grouped.
-            let sequenceRows = problem.geometry(block.batch).queryLength * block.heads
-            guard sequenceRows <= rows, visible.count > keys else {
-                let range = visible.aligned(to: layout.keys)
-                pieces.append(Piece(block: index, keys: range, offset: nil))
-                continue
-            }
-            for start in stride(from: visible.aligned(to: keys).lowerBound, to: visible.upperBound, by: keys) {
-                let range = start..<min(start + keys, visible.upperBound)
-                pieces.append(Piece(block: index, keys: range, offset: floats))
-                floats += stateFloats(block.rows, layout)
+            let ranges = ranges(problem, layout, block)
+            for range in ranges {
+                pieces.append(Piece(block: index, keys: range, offset: ranges.count > 1 ? floats : nil))
+                if ranges.count > 1 { floats += stateFloats(block.rows, layout) }
             }
         }
         return (pieces, floats)
+    }
+
+    /// The ranges of keys that a task is cut into.
+    private func ranges(_ problem: AttentionProblem, _ layout: BlockScratch, _ block: RowBlock) -> [Range<Int>] {
+        let visible = problem.visibleKeys(block)
+        // Whether to cut follows from the whole sequence, so that a row does not depend on how queries are grouped.
+        let sequenceRows = problem.geometry(block.batch).queryLength * block.headsPerKey
+        guard sequenceRows <= rows, visible.count > keys else { return [visible.aligned(to: layout.keys)] }
+        return stride(from: visible.aligned(to: keys).lowerBound, to: visible.upperBound, by: keys).map { start in
+            start..<min(start + keys, visible.upperBound)
+        }
     }
 
     private func merge(

@@ -34,9 +34,14 @@ struct TileSizes: Sendable, Hashable {
     static func tasks(_ problem: AttentionProblem, sharing: Bool, context: ComputeContext) -> TileSizes {
         var sizes = streaming(problem, context: context)
             .balanced(totalRows: problem.batch * problem.heads * problem.queryLength, context: context)
+        // What is packed once costs nothing in a further task, and short tasks end together.
+        if PackedSequence.servesStreams(problem, context: context) { sizes.rows = min(sizes.rows, smallest(context)) }
         if sharing { sizes.rows = max(sizes.rows / problem.group, 1) * problem.group }
         return sizes
     }
+
+    /// Rows below which a task's own costs begin to show.
+    static func smallest(_ context: ComputeContext) -> Int { 8 * max(context.kernels.tileRows, 12) }
 
     /// Fewer rows for each task, so that every thread gets several and none waits long for the last.
     ///
@@ -44,7 +49,7 @@ struct TileSizes: Sendable, Hashable {
     private func balanced(totalRows: Int, context: ComputeContext) -> TileSizes {
         let share = totalRows / (4 * context.threads)
         var result = self
-        let smallest = min(rows, 8 * context.kernels.tileRows)
+        let smallest = min(rows, Self.smallest(context).roundedUp(to: context.kernels.tileRows))
         result.rows = min(rows, max(smallest, share.roundedUp(to: context.kernels.tileRows)))
         return result
     }

@@ -11,6 +11,7 @@ struct TiledAttention: @unchecked Sendable {
     let query: OperandView
     let key: OperandView
     let value: OperandView
+    private let scales: ScaleView?
     /// Keeps the operands' memory alive while tasks read it.
     private let inputs: AttentionInputs
 
@@ -28,6 +29,7 @@ struct TiledAttention: @unchecked Sendable {
         query = OperandView(inputs.query)
         key = OperandView(inputs.key)
         value = OperandView(inputs.value)
+        scales = ScaleView(inputs)
     }
 
     /// Whether a task reads keys and values where they lie instead of packing them.
@@ -35,7 +37,7 @@ struct TiledAttention: @unchecked Sendable {
     /// With few rows, packing would cost more than the products. Decided by the rows of the whole sequence, so that a
     /// row's bits do not depend on how a task was cut.
     func readsInPlace(_ rows: RowBlock) -> Bool {
-        problem.geometry(rows.batch).queryLength * rows.heads <= ZooLimits.fewRows
+        problem.geometry(rows.batch).queryLength * rows.headsPerKey <= ZooLimits.fewRows
     }
 
     /// Packs a task's queries for ``attend(_:keys:state:_:)``: into register tiles, or in rows when there are few.
@@ -89,17 +91,35 @@ struct TiledAttention: @unchecked Sendable {
         let kernels = context.kernels
         let skipped = (needed.lowerBound - keys.lowerBound) / kernels.panelWidth * kernels.panelWidth
         let first = keys.lowerBound + skipped
+        let packed = first..<needed.upperBound
+        let keyRows = lines(key, \.key, rows, packed, problem.headDim, scratch)
         kernels.packKeys(
-            scratch + layout.keyPanels + skipped * problem.headDim,
-            rows: key.row(rows.batch, first, head: rows.kvHead), code: key.code, stride: key.rowStride,
-            count: needed.upperBound - first, headDim: problem.headDim)
+            scratch + layout.keyPanels + skipped * problem.headDim, rows: keyRows.base, code: keyRows.code,
+            stride: keyRows.stride, count: needed.upperBound - first, headDim: problem.headDim)
+        // Widened values take the place of widened keys.
+        let valueRows = lines(value, \.value, rows, packed, problem.valueDim, scratch)
         let isFinite = kernels.packValues(
-            scratch + layout.valuePanels + skipped * kernels.panelWidth,
-            rows: value.row(rows.batch, first, head: rows.kvHead), code: value.code, stride: value.rowStride,
-            count: needed.upperBound - first, valueDim: problem.valueDim, panelRows: layout.keys)
+            scratch + layout.valuePanels + skipped * kernels.panelWidth, rows: valueRows.base, code: valueRows.code,
+            stride: valueRows.stride, count: needed.upperBound - first, valueDim: problem.valueDim,
+            panelRows: layout.keys)
         return KeyValueBlock(
             keys: keys.count, keyPanels: scratch + layout.keyPanels, valuePanels: scratch + layout.valuePanels,
             valuePanelRows: layout.keys, isFinite: isFinite)
+    }
+
+    /// Rows to pack: where they lie, or widened when they are integers.
+    private func lines(
+        _ operand: OperandView, _ scale: KeyPath<KeyValueScales, UnsafePointer<Float>>, _ rows: RowBlock,
+        _ keys: Range<Int>, _ width: Int, _ scratch: UnsafeMutablePointer<Float>
+    ) -> (base: UnsafeRawPointer, code: Int32, stride: Int) {
+        guard let scales, !keys.isEmpty else {
+            return (operand.row(rows.batch, keys.lowerBound, head: rows.kvHead), operand.code, operand.rowStride)
+        }
+        let block = scales.block(rows.batch, keys.lowerBound, head: rows.kvHead)
+        let target = scratch + layout.widened
+        widen(
+            operand, scales: block[keyPath: scale], stride: block.stride, rows, keys: keys, width: width, into: target)
+        return (UnsafeRawPointer(target), DType.float32.kernelCode ?? 0, width)
     }
 
     /// The keys that a task can see at all.
@@ -112,7 +132,8 @@ struct TiledAttention: @unchecked Sendable {
     /// Blocks are counted from the start of the range, which must not depend on the task: a row then adds its keys in
     /// the same order whichever rows share its task.
     func attend(
-        _ rows: RowBlock, keys: Range<Int>, state: RowState, _ scratch: UnsafeMutablePointer<Float>
+        _ rows: RowBlock, keys: Range<Int>, state: RowState, _ scratch: UnsafeMutablePointer<Float>,
+        packed: PackedSequence? = nil
     ) {
         let geometry = problem.geometry(rows.batch)
         let band = problem.options.mask.band(geometry)
@@ -127,11 +148,13 @@ struct TiledAttention: @unchecked Sendable {
                 attendInPlace(rows, keys: block, state: state, modifiers: values, scratch)
                 continue
             }
-            let packed = packKeys(
-                rows, keys: block, needed: values.firstKey == nil ? block : block.clamped(to: visible), scratch)
+            let operands =
+                packed?.block(block, rows)
+                ?? packKeys(
+                    rows, keys: block, needed: values.firstKey == nil ? block : block.clamped(to: visible), scratch)
             context.kernels.attend(
                 rows: rows.rows, headDim: problem.headDim, valueDim: problem.valueDim,
-                queryTiles: scratch + layout.queryTiles, block: packed, state: state,
+                queryTiles: scratch + layout.queryTiles, block: operands, state: state,
                 scores: scratch + layout.scores, modifiers: values)
         }
     }
@@ -141,26 +164,48 @@ struct TiledAttention: @unchecked Sendable {
         _ scratch: UnsafeMutablePointer<Float>
     ) {
         let operands = FewOperands(
-            rows: rows.rows, headDim: problem.headDim, valueDim: problem.valueDim, query: scratch + layout.queryTiles,
+            rows: rows.rows, kvHeads: rows.kvHeads, group: rows.kvHeads > 1 ? rows.headsPerKey : rows.rows,
+            headDim: problem.headDim, valueDim: problem.valueDim, query: scratch + layout.queryTiles,
             queryStride: layout.queryStride, key: key.row(rows.batch, keys.lowerBound, head: rows.kvHead),
-            keyStride: key.rowStride, value: value.row(rows.batch, keys.lowerBound, head: rows.kvHead),
-            valueStride: value.rowStride, code: key.code)
+            keyStride: key.rowStride, keyHeadStride: key.headStride,
+            value: value.row(rows.batch, keys.lowerBound, head: rows.kvHead), valueStride: value.rowStride,
+            valueHeadStride: value.headStride, code: key.code,
+            scales: scales?.block(rows.batch, keys.lowerBound, head: rows.kvHead))
         context.kernels.attendFew(
-            operands, keys: keys.count, state: state, scores: scratch + layout.scores, modifiers: modifiers)
+            operands, keys: keys.count, state: state, scores: scratch + layout.scores,
+            sums: scratch + layout.fewSums, modifiers: modifiers)
     }
 
     /// Runs every task: all visible keys, one pass, then the division.
     func run(_ blocks: [RowBlock], sinks: [Float]?) -> AttentionOutput {
+        let blocks = joiningHeads(blocks) { _ in 1 }
         let writer = OutputWriter(problem, sinks: sinks)
+        guard PackedSequence.servesStreams(problem, context: context) else {
+            run(blocks, packed: nil, writer)
+            return writer.result
+        }
+        let count = problem.batch * problem.kvHeads
+        let step = PackedSequence.pairsAtOnce(
+            problem, panelWidth: context.kernels.panelWidth, limit: PackedSequence.streamedLimit)
+        for first in stride(from: 0, to: count, by: step) {
+            let pairs = first..<min(count, first + step)
+            let packed = PackedSequence(self, pairs: pairs, blockSize: layout.keys)
+            defer { packed.free() }
+            packed.pack()
+            run(blocks.filter { pairs.contains($0.batch * problem.kvHeads + $0.kvHead) }, packed: packed, writer)
+        }
+        return writer.result
+    }
+
+    private func run(_ blocks: [RowBlock], packed: PackedSequence?, _ writer: OutputWriter) {
         context.parallel(blocks.count, scratchFloats: layout.total) { index, scratch in
             let rows = blocks[index]
             let state = layout.state(scratch)
             state.reset(rows: rows.rows)
             prepareQueries(rows, scratch)
-            attend(rows, keys: visibleKeys(rows).aligned(to: layout.keys), state: state, scratch)
+            attend(rows, keys: visibleKeys(rows).aligned(to: layout.keys), state: state, scratch, packed: packed)
             writer.write(rows, state, kernels: context.kernels)
         }
-        return writer.result
     }
 }
 

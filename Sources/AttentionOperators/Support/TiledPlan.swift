@@ -20,7 +20,7 @@ extension AttentionPlan {
     /// - Parameter pieces: of work, where tasks are cut again.
     static func tiled(
         _ problem: AttentionProblem, sizes: TileSizes, sharing: Bool, scratchFloats: Int, context: ComputeContext,
-        sharedBytes: Int = 0, pieces: Int? = nil
+        packsOnce: Bool = false, sharedBytes: Int = 0, pieces: Int? = nil
     ) -> AttentionPlan {
         let heads = sharing ? problem.group : 1
         let step = max(1, sizes.rows / heads)
@@ -28,10 +28,11 @@ extension AttentionPlan {
             total + (problem.geometry(batch).queryLength + step - 1) / step * (problem.heads / max(1, heads))
         }
         let tasks = pieces ?? blocks
+        let packed = packsOnce ? PackedSequence.streamedBytes(problem, keys: sizes.keys, context: context) : 0
         return AttentionPlan(
             problem: problem, queryTile: sizes.rows, keyTile: sizes.keys, tasks: tasks,
             workspaceBytes: Workspace.bytes(floats: scratchFloats) * max(1, min(context.threads, tasks))
-                + PlannedBytes.list(of: blocks + tasks) + sharedBytes,
+                + PlannedBytes.list(of: blocks + tasks) + packed + sharedBytes,
             isa: context.isa, threads: context.threads)
     }
 
@@ -62,31 +63,42 @@ extension AttentionPlan {
 }
 
 extension AttentionPlan {
-    /// The tasks' workspaces that stay for the next step of a call.
-    var kept: KeptWorkspaces {
-        let lists = PlannedBytes.list(of: 2 * tasks)
+    /// The workspaces that a call of tasks which find their keys packed leaves for the next step.
+    func kept(_ context: ComputeContext) -> KeptWorkspaces {
+        let packed = PackedSequence.streamedBytes(problem, keys: keyTile, context: context)
         let count = max(1, min(threads, tasks))
+        let scratch = max(0, workspaceBytes - PlannedBytes.list(of: 2 * tasks) - packed) / count
         return KeptWorkspaces(
-            count: count, bytes: Workspace.keptBytes(floats: max(0, workspaceBytes - lists) / count / 4))
+            sizes: ([Int](repeating: scratch, count: count) + [packed])
+                .map { Workspace.keptBytes(floats: $0 / 4) }.filter { $0 > 1 << 14 })
     }
 }
 
 /// Workspaces that an earlier step of a call has left: used again where they are large enough, else freed one by one as
 /// larger ones are taken.
 struct KeptWorkspaces {
-    static let none = KeptWorkspaces(count: 0, bytes: 0)
+    static let none = KeptWorkspaces(sizes: [])
 
-    let count: Int
-    /// Of each.
-    let bytes: Int
+    /// Bytes of each.
+    let sizes: [Int]
 
     /// Bytes of all.
-    var allBytes: Int { count * bytes }
+    var allBytes: Int { sizes.reduce(0, +) }
 
-    /// Bytes of workspaces that are taken one after the other.
+    /// Bytes of all workspaces when these have been taken one after the other, as ``Kernels/Workspace/take(floats:)`` does.
     func bytes(taking wanted: [Int]) -> Int {
-        wanted.enumerated().reduce(0) { $0 + ($1.offset < count ? max(bytes, $1.element) : $1.element) }
-            + max(0, count - wanted.count) * bytes
+        var kept = sizes
+        var held = 0
+        for bytes in wanted {
+            let fitting = kept.indices.filter { kept[$0] >= bytes }
+            if let index = fitting.min(by: { kept[$0] < kept[$1] }) {
+                held += kept.remove(at: index)
+            } else {
+                _ = kept.popLast()
+                held += bytes
+            }
+        }
+        return held + kept.reduce(0, +)
     }
 }
 
@@ -138,12 +150,21 @@ extension AttentionPlan {
         let unit = context.kernels.tileRows.roundedUp(to: max(1, problem.group))
         return .fitting(context, rows: sizes.rows, unit: unit) { rows, context in
             sizes.rows = rows
-            let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
-            let partial = partialResults(sizes, layout)
-            return .tiled(
-                problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context,
-                sharedBytes: partial.floats == 0 ? 0 : Workspace.bytes(floats: partial.floats),
-                pieces: partial.floats == 0 ? nil : partial.pieces)
+            return .sharing(problem, sizes: sizes, context: context, partialResults: partialResults)
         }
+    }
+
+    /// The same of given sizes, whatever the context's bytes.
+    static func sharing(
+        _ problem: AttentionProblem, sizes: TileSizes, context: ComputeContext,
+        partialResults: (TileSizes, BlockScratch) -> (pieces: Int, floats: Int) = { _, _ in (0, 0) }
+    ) -> AttentionPlan {
+        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
+        let partial = partialResults(sizes, layout)
+        return .tiled(
+            problem, sizes: sizes, sharing: true, scratchFloats: layout.total, context: context,
+            packsOnce: partial.floats == 0,
+            sharedBytes: partial.floats == 0 ? 0 : Workspace.bytes(floats: partial.floats),
+            pieces: partial.floats == 0 ? nil : partial.pieces)
     }
 }

@@ -6,6 +6,9 @@
 /// Whether allocations are counted on this system.
 int allocation_gauge_exists(void);
 
+/// Counts bytes that do not come from the allocator; negative when they are given back.
+void allocation_gauge_add(long bytes);
+
 /// Forgets the highest number of bytes so far.
 void allocation_gauge_reset(void);
 

@@ -15,10 +15,12 @@
 // Transforms that fft_lanes runs side by side: the widest vector.
 #define ZOO_FFT_LANES 16
 
-// The most query rows that attend_few takes.
+// The most query rows sharing a key head for which keys and values are read where they lie.
 #define ZOO_MAX_FEW_ROWS 16
+// The most query rows that attend_few takes, of all key heads together.
+#define ZOO_MAX_FEW_TASK_ROWS 64
 
-enum zoo_dtype { ZOO_F32 = 0, ZOO_F16 = 1, ZOO_BF16 = 2 };
+enum zoo_dtype { ZOO_F32 = 0, ZOO_F16 = 1, ZOO_BF16 = 2, ZOO_I8 = 3 };
 enum zoo_activation { ZOO_GELU = 0, ZOO_GELU_TANH = 1, ZOO_RELU = 2, ZOO_SILU = 3 };
 
 // What is applied to scores between the two products. Scores live in the base-2 logarithm: the query carries
@@ -59,18 +61,25 @@ struct zoo_attend_args {
 };
 
 // Few query rows against one block of keys that lie in memory as they came: the same step without packing.
+//
+// Rows are ordered by query, then key head, then place in the group of query heads that share it.
 struct zoo_few_args {
-    int64_t rows, keys;          // rows <= ZOO_MAX_FEW_ROWS, keys <= ZOO_MAX_KEY_BLOCK
+    int64_t rows, keys;          // rows <= ZOO_MAX_FEW_TASK_ROWS, keys <= ZOO_MAX_KEY_BLOCK
+    int64_t kv_heads, group;     // key heads; consecutive rows that share one. rows = queries * kv_heads * group
     int64_t head_dim, value_dim;
     const float *query;          // [rows][query_stride], scaled, padded with zeros to whole vectors
     int64_t query_stride;
     const void *key, *value;     // rows of dtype, strides in elements
     int64_t key_stride, value_stride;
+    int64_t key_head_stride, value_head_stride;
     int32_t dtype;
+    const float *key_scale, *value_scale;  // what integers are multiplied by, one for each key and head, NULL: 1
+    int64_t scale_stride, scale_head_stride;  // floats between two keys' scales, and two heads'
     float *output;               // as in zoo_attend_args
     int64_t output_stride;
     float *row_max, *row_sum;
-    float *scores;               // scratch: ZOO_MAX_FEW_ROWS * ZOO_SCORE_STRIDE floats
+    float *scores;               // scratch: rows * ZOO_SCORE_STRIDE floats
+    float *sums;                 // scratch: rows * output_stride floats
     struct zoo_score_modifiers modifiers;
 };
 
@@ -114,6 +123,38 @@ struct zoo_backward_args {
     // The derivatives of modifiers.function at scores start..<end of a row, in place. NULL without a function.
     void (*slope)(void *context, int64_t row, int64_t start, int64_t end, float *scores);
     int32_t guarded;              // an operand is not finite: never multiply it by a hidden zero
+};
+
+// A block of keys minus their mean, in bytes, each key with a scale.
+struct zoo_byte_keys {
+    int8_t *bytes;               // [key panel][head_dim / 4, rounded up][panel width][4]
+    float *scales;               // [keys]
+    int32_t *corrections;        // [keys] -128 times the sum of the key's bytes: queries are shifted by 128
+    float *mean;                 // [head_dim, padded to whole vectors]
+};
+
+// A block of values in bytes around the middle of each channel.
+struct zoo_byte_values {
+    int8_t *bytes;               // [value_dim panel][keys / 4][panel width][4]
+    float *scales;               // [value_dim, padded to whole panels] times 1/255
+    float *middles;              // likewise
+};
+
+// One block of query rows against one whole block of keys, products in bytes: SageAttention.
+struct zoo_byte_args {
+    int64_t rows, count;         // count: keys, a multiple of the panel width, <= ZOO_MAX_KEY_BLOCK
+    int64_t head_dim, value_dim;
+    const float *query_tiles;    // as in zoo_attend_args
+    const uint8_t *query_bytes;  // from pack_query_bytes
+    const float *query_scales;
+    struct zoo_byte_keys keys;
+    struct zoo_byte_values values;
+    const uint8_t *takes;        // [rows] 0: the row's state stays as it is. Rows that take the block see all of it.
+    float *output;               // as in zoo_attend_args
+    int64_t output_stride;
+    float *row_max, *row_sum;
+    float *scores;               // scratch: tile rows * ZOO_SCORE_STRIDE floats
+    struct zoo_score_modifiers modifiers;  // ranges and masks are not read
 };
 
 struct zoo_kernel_table {
@@ -188,13 +229,28 @@ struct zoo_kernel_table {
     double (*peak_fma)(int64_t rounds, float *sink);
     // Reads bytes once, in order; returns something that depends on all of them.
     float (*peak_read)(const float *source, int64_t count);
+
+    // sums[panel width] = the products of one row of unsigned bytes with the signed bytes of a panel
+    // [groups][panel width][4]. Integers: the same on every table.
+    void (*dot_bytes)(int32_t *sums, const uint8_t *row, const int8_t *panel, int64_t groups);
+    // Packed query tiles -> unsigned bytes [row tile][head_dim / 4, rounded up][tile rows][4] and a scale for each row,
+    // which is not finite when the row is not.
+    void (*pack_query_bytes)(uint8_t *bytes, float *scales, const float *tiles, int64_t rows, int64_t head_dim);
+    // A whole block; `count` is a multiple of the panel width. Return whether bytes can stand for all of it.
+    int32_t (*pack_key_bytes)(const struct zoo_byte_keys *keys, const void *rows, int32_t dtype, int64_t stride,
+                              int64_t count, int64_t head_dim);
+    int32_t (*pack_value_bytes)(const struct zoo_byte_values *values, const void *rows, int32_t dtype, int64_t stride,
+                                int64_t count, int64_t value_dim);
+    void (*attend_bytes)(const struct zoo_byte_args *args);
 };
 
 // Floats between two rows of the attend_block scratch. Off a power of two, so that rows fall into different cache sets.
 #define ZOO_SCORE_STRIDE (ZOO_MAX_KEY_BLOCK + 16)
 
-// The tables this CPU can run, slowest first. Returns how many; at most 4 are written.
-int zoo_kernel_tables(const struct zoo_kernel_table *tables[4]);
+// The most tables that one CPU can run.
+#define ZOO_MAX_TABLES 4
+// The tables this CPU can run, slowest first. Returns how many.
+int zoo_kernel_tables(const struct zoo_kernel_table *tables[ZOO_MAX_TABLES]);
 
 // Processors that this process may run on: a container may have fewer than its host. 0 when the system does not say.
 int zoo_allowed_cpus(void);

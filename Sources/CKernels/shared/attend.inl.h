@@ -39,6 +39,30 @@ INLINE void score_tile(const int R, const float *query, const struct zoo_attend_
         for (int i = 0; i < R; i++) maxima[i] = v_reduce_max(highest[i]);
 }
 
+// Scores of R rows against some vectors of a panel at the border of what is visible.
+INLINE void score_edge(const int R, const float *query, const struct zoo_attend_args *args, int64_t start,
+                       int64_t end) {
+    for (int64_t key = start; key < end; key += VL) {
+        const float *panel = args->key_panels + key / NR * NR * args->head_dim + key % NR;
+        for (int64_t d = 0; d < args->head_dim; d += DOT_RUN) {
+            const int64_t run = args->head_dim - d < DOT_RUN ? args->head_dim - d : DOT_RUN;
+            vf c[MR];
+            UNROLL
+            for (int i = 0; i < R; i++) c[i] = v_set(0);
+            for (int64_t k = d; k < d + run; k++) {
+                vf b = v_load(panel + k * NR);
+                UNROLL
+                for (int i = 0; i < R; i++) c[i] = V_FMA(v_set(query[k * MR + i]), b, c[i]);
+            }
+            UNROLL
+            for (int i = 0; i < R; i++) {
+                float *cell = args->scores + i * ZOO_SCORE_STRIDE + key;
+                v_store(cell, d > 0 ? c[i] + v_load(cell) : c[i]);
+            }
+        }
+    }
+}
+
 // O = alpha O + P V for R rows.
 INLINE void weigh_tile(const int R, float *output, const struct zoo_attend_args *args, const float *alpha,
                        int64_t start, int64_t end) {
@@ -70,16 +94,29 @@ static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t
     const struct zoo_score_modifiers *modifiers = &args->modifiers;
     struct key_range range = visible_keys(modifiers, row, rows, args->keys);
     if (range.start >= range.end) return;
-    const int64_t first_panel = range.start / NR, end_panel = (range.end + NR - 1) / NR;
-    const int64_t start = first_panel * NR, end = end_panel * NR;
+    // Whole panels, and at either border what is left in whole vectors.
+    const int64_t start = range.start / VL * VL, end = (range.end + VL - 1) / VL * VL;
+    int64_t first_panel = (start + NR - 1) / NR, end_panel = end / NR;
+    if (first_panel > end_panel) first_panel = end_panel;
     const int changed = changes_scores(modifiers);
-    const int bounded = !range.uniform || range.start != start || range.end != end;
+    // Whole tiles know their rows' maxima; otherwise another pass finds them.
+    const int whole = range.start == first_panel * NR && range.end == end_panel * NR;
+    const int bounded = !range.uniform || !whole;
 
     const float *query = args->query_tiles + row * args->head_dim;
     float maxima[ZOO_MAX_TILE_ROWS] = {0}, alpha[ZOO_MAX_TILE_ROWS] = {0};
 #define SCORE(R) score_tile(R, query, args, first_panel, end_panel, maxima, !changed && !bounded)
     FOR_ROWS(rows, SCORE)
 #undef SCORE
+#define SCORE_EDGE(R) score_edge(R, query, args, edge, edge_end)
+    for (int side = 0; side < 2; side++) {
+        const int64_t edge = side == 0 ? start : (end_panel * NR > start ? end_panel * NR : start);
+        const int64_t edge_end = side == 0 ? (first_panel * NR < end ? first_panel * NR : end) : end;
+        if (edge < edge_end) {
+            FOR_ROWS(rows, SCORE_EDGE)
+        }
+    }
+#undef SCORE_EDGE
 
     for (int64_t i = 0; i < rows; i++) {
         float *scores = args->scores + i * ZOO_SCORE_STRIDE;
@@ -109,10 +146,10 @@ static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t
 
     float *output = args->output + row * args->output_stride;
     if (args->guarded) {
-        weigh_tile_guarded(rows, output, args, alpha, start, range.end);
+        weigh_tile_guarded(rows, output, args, alpha, range.start, range.end);
         return;
     }
-#define WEIGH(R) weigh_tile(R, output, args, alpha, start, range.end)
+#define WEIGH(R) weigh_tile(R, output, args, alpha, range.start, range.end)
     FOR_ROWS(rows, WEIGH)
 #undef WEIGH
 }

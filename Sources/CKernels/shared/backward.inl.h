@@ -88,6 +88,10 @@ INLINE void differentiate_cells(const struct zoo_backward_args *args, int64_t ro
     if (!is_plain && m->drop_low) drop_row(s, m, row, start, end);
 }
 
+static void differentiate_changed_cells(const struct zoo_backward_args *args, int64_t row, int64_t start, int64_t end) {
+    if (start < end) differentiate_cells(args, row, start, end, 0);
+}
+
 // Cells of a row that its tile leaves out.
 INLINE void clear_cells(const struct zoo_backward_args *args, int64_t row, int64_t start, int64_t end) {
     const vf hidden = v_set(args->guarded ? -0.0f : 0.0f);
@@ -121,13 +125,16 @@ static void differentiate_tile(const struct zoo_backward_args *args, int64_t row
         FOR_ROWS(rows, DOT)
 #undef DOT
     }
-    const int is_plain = range.uniform && range.start == start && range.end == end && !changes_scores(m) &&
-                         !m->drop_low && !args->bias_gradient && !args->guarded;
+    // Between the borders of what is visible every row sees every key.
+    const int is_plain = !changes_scores(m) && !m->drop_low && !args->bias_gradient && !args->guarded;
+    int64_t plain_start = (range.inner_start + VL - 1) / VL * VL, plain_end = range.inner_end / VL * VL;
+    plain_start = plain_start > start ? plain_start : start;
+    plain_end = plain_end < end ? plain_end : end;
+    if (!is_plain || plain_start >= plain_end) plain_start = plain_end = end;
     for (int64_t i = row; i < row + rows; i++) {
-        if (is_plain)
-            differentiate_cells(args, i, start, end, 1);
-        else
-            differentiate_cells(args, i, start, end, 0);
+        differentiate_changed_cells(args, i, start, plain_start);
+        differentiate_cells(args, i, plain_start, plain_end, 1);
+        differentiate_changed_cells(args, i, plain_end, end);
     }
     if (args->guarded) return;
     float *target = args->query_gradient + row * args->query_gradient_stride;

@@ -1,5 +1,8 @@
 // Packing: operands into the order in which the register tiles read them.
 
+// Rows of one head lie apart, where hardware does not fetch ahead: software does, this many rows.
+#define PACK_AHEAD 32
+
 #define ZIP_LOW_4 0, 4, 1, 5
 #define ZIP_HIGH_4 2, 6, 3, 7
 #define ZIP_LOW_8 0, 8, 1, 9, 2, 10, 3, 11
@@ -68,6 +71,7 @@ static void pack_query(float *tiles, const void *rows, int32_t dtype, int64_t st
         float *target = tiles + start * head_dim;
         const void *row = row_at(rows, dtype, start * stride);
         int64_t left = count - start < MR ? count - start : MR;
+        for (int64_t i = 0; i < MR; i++) fetch_row(rows, dtype, (start + PACK_AHEAD + i) * stride, head_dim);
         PACK_BY_DTYPE(MR, scale);
     }
 }
@@ -78,6 +82,7 @@ static void pack_keys(float *panels, const void *rows, int32_t dtype, int64_t st
         float *target = panels + start * head_dim;
         const void *row = row_at(rows, dtype, start * stride);
         int64_t left = count - start < NR ? count - start : NR;
+        for (int64_t i = 0; i < NR; i++) fetch_row(rows, dtype, (start + PACK_AHEAD + i) * stride, head_dim);
         PACK_BY_DTYPE(NR, 1.0f);
     }
 }
@@ -88,6 +93,7 @@ INLINE vi pack_value_rows(float *panels, const void *rows, int32_t dtype, int64_
     vi special = (vi)(0);
     for (int64_t row = 0; row < count; row++) {
         const void *source = row_at(rows, dtype, row * stride);
+        fetch_row(rows, dtype, (row + PACK_AHEAD) * stride, value_dim);
         for (int64_t column = 0; column < value_dim; column += NR) {
             float *target = panels + (column * panel_rows) + row * NR;
             for (int lane = 0; lane < NR; lane += VL) {

@@ -1,14 +1,14 @@
 // What happens to scores between the two products: modifiers, masks, softmax. All in the base-2 logarithm.
 
 struct key_range {
-    int64_t start, end;  // keys that some row of the tile sees
-    int uniform;         // every row sees all of them
+    int64_t start, end;              // keys that some row of the tile sees
+    int64_t inner_start, inner_end;  // keys that every row sees
+    int uniform;                     // both are the same
 };
 
 INLINE struct key_range visible_keys(const struct zoo_score_modifiers *m, int64_t row, int64_t rows, int64_t keys) {
-    struct key_range range = {keys, 0, 1};
-    if (!m->first_key && !m->end_key) return (struct key_range){0, keys, 1};
-    int64_t inner_start = 0, inner_end = keys;
+    struct key_range range = {keys, 0, 0, keys, 1};
+    if (!m->first_key && !m->end_key) return (struct key_range){0, keys, 0, keys, 1};
     for (int64_t i = row; i < row + rows; i++) {
         int64_t first = m->first_key && m->first_key[i] > 0 ? m->first_key[i] : 0;
         int64_t end = m->end_key && m->end_key[i] < keys ? m->end_key[i] : keys;
@@ -16,10 +16,10 @@ INLINE struct key_range visible_keys(const struct zoo_score_modifiers *m, int64_
             range.start = first < range.start ? first : range.start;
             range.end = end > range.end ? end : range.end;
         }
-        inner_start = first > inner_start ? first : inner_start;
-        inner_end = end < inner_end ? end : inner_end;
+        range.inner_start = first > range.inner_start ? first : range.inner_start;
+        range.inner_end = end < range.inner_end ? end : range.inner_end;
     }
-    range.uniform = inner_start <= range.start && inner_end >= range.end;
+    range.uniform = range.inner_start <= range.start && range.inner_end >= range.end;
     return range;
 }
 
@@ -106,20 +106,38 @@ static float bound_row(float *scores, const struct zoo_score_modifiers *m, int64
     return v_reduce_max(v_max(highest[0], highest[1]));
 }
 
-// Replaces scores by 2^(score - shift) and returns their sum. One partial sum for each vector of a panel, so that
-// leaving out whole panels of hidden keys does not change the order of additions.
+// Replaces scores by 2^(score - shift) and returns their sum; start and end are whole vectors. One partial sum for each
+// vector of a panel, so that leaving out vectors of hidden keys does not change the order of additions.
 INLINE float exponentiate_row(float *scores, int64_t start, int64_t end, float shift) {
     vf sums[NV];
     UNROLL
     for (int v = 0; v < NV; v++) sums[v] = v_set(0);
-    for (int64_t key = start; key < end; key += NR) {
+#define EXPONENTIATE(key, v)                                                                                       \
+    vf p = v_exp2(v_load(scores + (key)) - v_set(shift));                                                          \
+    v_store(scores + (key), p);                                                                                    \
+    sums[v] += p;
+    int64_t key = start / NR * NR;
+    if (key < start || key + NR > end) {
+        // A first panel that is not whole, or whose end is not.
+        UNROLL
+        for (int v = 0; v < NV; v++)
+            if (key + v * VL >= start && key + v * VL < end) {
+                EXPONENTIATE(key + v * VL, v)
+            }
+        key += NR;
+    }
+    for (; key + NR <= end; key += NR) {
         UNROLL
         for (int v = 0; v < NV; v++) {
-            vf p = v_exp2(v_load(scores + key + v * VL) - v_set(shift));
-            v_store(scores + key + v * VL, p);
-            sums[v] += p;
+            EXPONENTIATE(key + v * VL, v)
         }
     }
+    UNROLL
+    for (int v = 0; v < NV; v++)
+        if (key + v * VL < end) {
+            EXPONENTIATE(key + v * VL, v)
+        }
+#undef EXPONENTIATE
     UNROLL
     for (int v = 1; v < NV; v++) sums[0] += sums[v];
     return v_reduce_add(sums[0]);

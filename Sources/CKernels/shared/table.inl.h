@@ -11,6 +11,9 @@
 #include "rows.inl.h"
 #include "mixing.inl.h"
 #include "recurrent.inl.h"
+#include "int8.inl.h"
+#include "pack8.inl.h"
+#include "attend8.inl.h"
 
 const struct zoo_kernel_table TABLE = {
     .name = ISA_NAME,
@@ -44,4 +47,9 @@ const struct zoo_kernel_table TABLE = {
     .state_dot = state_dot,
     .peak_fma = peak_fma,
     .peak_read = peak_read,
+    .dot_bytes = dot_bytes,
+    .pack_query_bytes = pack_query_bytes,
+    .pack_key_bytes = pack_key_bytes,
+    .pack_value_bytes = pack_value_bytes,
+    .attend_bytes = attend_bytes,
 };

@@ -4,6 +4,7 @@
 //   MR         rows in a register tile
 //   V_FMA      fused multiply-add of three vectors, or the closest the instruction set has
 //   S_FMA      the same of three floats
+//   HAS_HALF   the instruction set converts binary16 (else integers do)
 //   DOT_RUN    how many products of a score are summed in one chain
 //   ISA_NAME   the table's name
 //   TABLE      the table's symbol
@@ -20,6 +21,8 @@ typedef int32_t vi __attribute__((ext_vector_type(VL)));
 typedef uint16_t vh __attribute__((ext_vector_type(VL)));
 typedef uint16_t vh_unaligned __attribute__((ext_vector_type(VL), aligned(2)));
 typedef uint32_t vu __attribute__((ext_vector_type(VL)));
+typedef int8_t vb __attribute__((ext_vector_type(VL)));
+typedef int8_t vb_unaligned __attribute__((ext_vector_type(VL), aligned(1)));
 
 static const float minus_infinity = -__builtin_inff();
 
@@ -64,6 +67,32 @@ INLINE vi v_lanes(void) {
 #define PLUS(a, b) ((a) + (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 INLINE float v_reduce_add(vf v) { return FOLD(v, PLUS); }
+
+// The sums of sixteen vectors, each added in the order of v_reduce_add: two vectors share every fold.
+INLINE void v_reduce_add_16(float sums[16], const vf v[16]) {
+#if VL == 16
+#define FOLD_2(a, b, KEPT, CROSSED) (__builtin_shufflevector(a, b, KEPT) + __builtin_shufflevector(a, b, CROSSED))
+#define KEPT_8 0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31
+#define CROSSED_8 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23
+#define KEPT_4 0, 1, 2, 3, 20, 21, 22, 23, 8, 9, 10, 11, 28, 29, 30, 31
+#define CROSSED_4 4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 24, 25, 26, 27
+#define KEPT_2 0, 1, 18, 19, 4, 5, 22, 23, 8, 9, 26, 27, 12, 13, 30, 31
+#define CROSSED_2 2, 3, 16, 17, 6, 7, 20, 21, 10, 11, 24, 25, 14, 15, 28, 29
+#define KEPT_1 0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31
+#define CROSSED_1 1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30
+    vf a[8], b[4], c[2];
+    UNROLL
+    for (int i = 0; i < 8; i++) a[i] = FOLD_2(v[i], v[i + 8], KEPT_8, CROSSED_8);
+    UNROLL
+    for (int i = 0; i < 4; i++) b[i] = FOLD_2(a[i], a[i + 4], KEPT_4, CROSSED_4);
+    UNROLL
+    for (int i = 0; i < 2; i++) c[i] = FOLD_2(b[i], b[i + 2], KEPT_2, CROSSED_2);
+    *(vf_unaligned *)sums = FOLD_2(c[0], c[1], KEPT_1, CROSSED_1);
+#else
+    UNROLL
+    for (int i = 0; i < 16; i++) sums[i] = v_reduce_add(v[i]);
+#endif
+}
 INLINE float v_reduce_max(vf v) { return FOLD(v, LARGER); }
 INLINE int v_any(vi v) {
     int32_t any = 0;
@@ -121,8 +150,12 @@ INLINE vf v_erf(vf x) {
     return (vf)((vi)result | ((vi)x & (vi)(0x80000000)));
 }
 
-// binary16 to binary32 by integers: exact for every pattern, needs no instruction set.
+// binary16 to binary32, exact for every pattern; by integers where the instruction set has no conversion.
 INLINE vf v_from_half(vh bits) {
+#ifdef HAS_HALF
+    typedef _Float16 v16 __attribute__((ext_vector_type(VL)));
+    return __builtin_convertvector((v16)bits, vf);
+#else
     vu wide = __builtin_convertvector(bits, vu);
     vu sign = (wide & 0x8000u) << 16;
     vu rest = (wide & 0x7fffu) << 13;
@@ -131,6 +164,7 @@ INLINE vf v_from_half(vh bits) {
     vi special = (vi)(rest >= (vu)(0x7c00u << 13));
     vf infinite = (vf)(rest | 0x7f800000u);
     return (vf)((vu)v_select(special, infinite, scaled) | sign);
+#endif
 }
 INLINE vf v_from_bfloat(vh bits) { return (vf)(__builtin_convertvector(bits, vu) << 16); }
 
@@ -139,6 +173,12 @@ INLINE vf v_load_as(const void *row, int32_t dtype, int64_t index, int64_t n) {
     if (dtype == ZOO_F32) {
         const float *p = (const float *)row + index;
         return n >= VL ? v_load(p) : v_load_part(p, n);
+    }
+    if (dtype == ZOO_I8) {
+        const int8_t *p = (const int8_t *)row + index;
+        int8_t part[VL] = {0};
+        if (n < VL) p = __builtin_memcpy(part, p, (size_t)n);
+        return __builtin_convertvector(__builtin_convertvector(*(const vb_unaligned *)p, vi), vf);
     }
     const uint16_t *p = (const uint16_t *)row + index;
     vh bits;
@@ -151,6 +191,13 @@ INLINE vf v_load_as(const void *row, int32_t dtype, int64_t index, int64_t n) {
     }
     return dtype == ZOO_F16 ? v_from_half(bits) : v_from_bfloat(bits);
 }
+INLINE int64_t bytes_of(int32_t dtype) { return dtype == ZOO_F32 ? 4 : dtype == ZOO_I8 ? 1 : 2; }
 INLINE const void *row_at(const void *rows, int32_t dtype, int64_t element) {
-    return (const char *)rows + element * (dtype == ZOO_F32 ? 4 : 2);
+    return (const char *)rows + element * bytes_of(dtype);
+}
+// Starts bringing a row into the second-level cache. The address need not be readable.
+INLINE void fetch_row(const void *rows, int32_t dtype, int64_t element, int64_t count) {
+    const char *row = row_at(rows, dtype, element);
+    const int64_t bytes = count * bytes_of(dtype);
+    for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(row + byte, 0, 2);
 }
