@@ -39,6 +39,7 @@ struct SparsePlan: Sendable {
         self.init(problem, blockSize: blockSize, rowLimit: .max, context: context)
         guard let maxBytes = context.maxBytes else { return }
         let results = problem.outputBytes + problem.logSumExpBytes
+        var fewest = Int.max
         for threads in PlannedBytes.halves(of: context.threads) {
             for rowLimit in [Int.max, Self.sharedRows / 2, 1] {
                 var plan = SparsePlan(
@@ -47,8 +48,9 @@ struct SparsePlan: Sendable {
                 let most = plan.packsOnce(tasks) ? plan.packedPairs : 0
                 for pairs in (most > 0 ? PlannedBytes.halves(of: most) : []) + [0] {
                     plan.packedPairs = pairs
-                    self = plan
-                    if results + workspaceBytes(tasks) <= maxBytes { return }
+                    let bytes = results + plan.workspaceBytes(tasks)
+                    if bytes < fewest { (self, fewest) = (plan, bytes) }
+                    if bytes <= maxBytes { return }
                 }
             }
         }

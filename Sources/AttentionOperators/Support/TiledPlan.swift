@@ -52,8 +52,10 @@ extension AttentionPlan {
         for threads in PlannedBytes.halves(of: context.threads) {
             var rows = rows
             while true {
-                smallest = plan(rows, context.with(threads: threads))
-                if smallest.peakBytes <= maxBytes { return smallest }
+                let next = plan(rows, context.with(threads: threads))
+                if next.peakBytes <= maxBytes { return next }
+                // Smaller tasks are more tasks: not every step is smaller than the one before.
+                if next.peakBytes < smallest.peakBytes { smallest = next }
                 if rows <= unit { break }
                 rows = max(unit, (rows / 2).roundedUp(to: unit) < rows ? (rows / 2).roundedUp(to: unit) : unit)
             }
@@ -115,8 +117,9 @@ extension GradientPlan {
         guard let maxBytes = context.maxBytes, smallest.peakBytes > maxBytes else { return smallest }
         for threads in PlannedBytes.halves(of: context.threads) {
             for pairs in PlannedBytes.halves(of: pairs) {
-                smallest = plan(pairs, context.with(threads: threads))
-                if smallest.peakBytes <= maxBytes { return smallest }
+                let next = plan(pairs, context.with(threads: threads))
+                if next.peakBytes <= maxBytes { return next }
+                if next.peakBytes < smallest.peakBytes { smallest = next }
             }
         }
         return smallest
