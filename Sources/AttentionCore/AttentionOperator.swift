@@ -191,7 +191,15 @@ extension AttentionOperator {
             throw .unsupported(name: "\(Self.self)", problem: problem.description, reasons: reasons)
         }
         try checkParameters(inputs, problem)
-        return try forward(inputs, plan: plan(problem, context: context), context: context)
+        let plan = plan(problem, context: context)
+        guard let tuning = context.tuning, let kind = plan.tunedKind else {
+            return try forward(inputs, plan: plan, context: context)
+        }
+        let clock = ContinuousClock()
+        let start = clock.now
+        let output = try forward(inputs, plan: plan, context: context)
+        tuning.note((clock.now - start) / .seconds(1), of: plan.queryTile, for: kind)
+        return output
     }
 
     /// Checks the operands, plans and computes the derivatives of a loss by them.

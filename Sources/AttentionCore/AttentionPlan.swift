@@ -19,11 +19,13 @@ public struct AttentionPlan: Sendable, Hashable {
     /// The part of all blocks of the score matrix that is computed, from 0 to 1; `nil` where the operator has no blocks to
     /// leave out.
     public let density: Double?
+    /// The kind of problem under which the time of ``queryTile`` is noted; `nil` where a rule or the user has chosen it.
+    public let tunedKind: String?
 
     /// A plan.
     public init(
         problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, isa: String,
-        threads: Int, density: Double? = nil
+        threads: Int, density: Double? = nil, tunedKind: String? = nil
     ) {
         self.problem = problem
         self.queryTile = queryTile
@@ -33,6 +35,7 @@ public struct AttentionPlan: Sendable, Hashable {
         self.isa = isa
         self.threads = threads
         self.density = density
+        self.tunedKind = tunedKind
     }
 
     /// Bytes this call adds to the process at its peak: working memory, the output and the log-sum-exp.

@@ -26,6 +26,8 @@ public struct ComputeContextError: Error, Sendable, Hashable, CustomStringConver
 public struct ComputeContext: Sendable {
     /// Threads that ``parallel(_:_:)`` spreads work over.
     public let threads: Int
+    /// What calls on this machine have shown about choices that change time alone; `nil`: rules decide.
+    public var tuning: Tuning?
     /// The microkernels in use.
     package let kernels: KernelTable
     /// The instruction set of the kernels, for example `avx512`.
@@ -41,11 +43,15 @@ public struct ComputeContext: Sendable {
         self.kernels = try Self.resolve(isa: isa)
     }
 
-    /// The context that the environment asks for, made once.
+    /// The context that the environment asks for, made once, with the tuning that it asks for.
     /// - Throws: ``ComputeContextError`` when this machine cannot do what the environment asks.
     public static func shared() throws(ComputeContextError) -> ComputeContext { try environment.get() }
 
-    private static let environment = Result { () throws(ComputeContextError) in try ComputeContext() }
+    private static let environment = Result { () throws(ComputeContextError) in
+        var context = try ComputeContext()
+        context.tuning = .environment()
+        return context
+    }
 
     /// Instruction sets this machine can run, slowest first.
     public static var availableISAs: [String] { KernelTable.available.map(\.name) }

@@ -87,7 +87,7 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
-        let context = try machine.context()
+        let context = try machine.context(explores: false)
         let registry = try plugins.makeRegistry()
         let (chosen, cases) = try reporting { (try chosenOperators(in: registry), try chosenCases()) }
         let facts = MachineFacts(context)

@@ -31,6 +31,6 @@ extension AttentionPlan {
         return AttentionPlan(
             problem: problem, queryTile: sizes.rows, keyTile: sizes.keys, tasks: tasks,
             workspaceBytes: scratchFloats * 4 * max(1, min(context.threads, tasks)) + packed,
-            isa: context.isa, threads: context.threads)
+            isa: context.isa, threads: context.threads, tunedKind: sizes.tunedKind)
     }
 }
