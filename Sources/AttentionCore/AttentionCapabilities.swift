@@ -6,6 +6,9 @@ public enum Exactness: Sendable, Hashable, Codable {
     case exact
     /// Another mathematics, which becomes the reference in the limit that is stated.
     case approximate(limit: String)
+    /// The mathematics of the reference on operands that are rounded to a few bits: off by no more than `error` of the
+    /// largest magnitude of the result, and as much again for each unit of the largest score.
+    case quantised(error: Double)
 }
 
 /// A law of softmax attention that an operator may or may not keep.

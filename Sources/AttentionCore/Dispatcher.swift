@@ -57,6 +57,7 @@ public enum Dispatcher {
         switch candidate.capabilities.exactness {
         case .exact: "attends by a pattern of its own; taken only when it is named"
         case .approximate: "computes something else, which only approximates; taken only when it is named"
+        case .quantised: "rounds operands to a few bits; taken only when it is named"
         }
     }
 

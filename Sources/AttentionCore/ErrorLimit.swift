@@ -7,7 +7,8 @@ public import TensorCore
 /// is eight units in the last place of the largest magnitude, and for an output four more for each unit of the largest
 /// score: a score of 100 is known to 100 units, and an output moves with its scores. Storage in sixteen bits adds half a
 /// unit of its own last place. An approximation reaches its result through longer chains of operations, whose numbers may
-/// be larger than the result (exponents of features, a pseudo-inverse): its floor is four times as high.
+/// be larger than the result (exponents of features, a pseudo-inverse): its floor is four times as high. An operator that
+/// rounds its operands to a few bits declares what that costs, and is allowed as much and no more.
 public enum ErrorLimit {
     /// The largest error that is allowed.
     /// - Parameters:
@@ -25,7 +26,9 @@ public enum ErrorLimit {
             case .bfloat16: 0x1p-8
             default: 0
             }
-        let units: Double = exactness == .exact ? 8 : 32
-        return 2 * floatError + (units + 4 * scores) * 0x1p-24 * max(1, magnitude) + storage * magnitude
+        let units: Double = if case .approximate = exactness { 32 } else { 8 }
+        var allowed = 2 * floatError + (units + 4 * scores) * 0x1p-24 * max(1, magnitude) + storage * magnitude
+        if case .quantised(let error) = exactness { allowed += error * (1 + scores) * max(1, magnitude) }
+        return allowed
     }
 }

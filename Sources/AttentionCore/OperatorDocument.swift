@@ -87,11 +87,12 @@ public enum OperatorDocument {
 }
 
 extension Exactness: CustomStringConvertible {
-    /// `exact`, or `approximate; exact in the limit ...`.
+    /// `exact`, `approximate; exact in the limit ...` or `quantised; off by up to ...`.
     public var description: String {
         switch self {
         case .exact: "exact"
         case .approximate(let limit): "approximate; exact in the limit \(limit)"
+        case .quantised(let error): "quantised; off by up to \(error) of the result for each unit of score"
         }
     }
 }

@@ -45,6 +45,7 @@ public enum OperatorMatrix {
         switch sheet.capabilities.exactness {
         case .exact: exactness = "exact"
         case .approximate(let limit): exactness = "exact when \(limit)"
+        case .quantised(let error): exactness = "within \(error) for each unit of score"
         }
         return [
             link(sheet), sheet.entry.family, exactness, "`\(sheet.capabilities.arithmetic)`",
