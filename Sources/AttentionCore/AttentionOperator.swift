@@ -242,7 +242,15 @@ extension AttentionOperator {
         let plan = plan(problem, context: context)
         let shortage = memoryReasons(plan, context)
         guard shortage.isEmpty else { throw refusal(problem, shortage) }
-        return try forward(inputs, plan: plan, context: context.with(threads: plan.threads))
+        let spread = context.with(threads: plan.threads)
+        guard let tuning = context.tuning, let kind = plan.tunedKind else {
+            return try forward(inputs, plan: plan, context: spread)
+        }
+        let clock = ContinuousClock()
+        let start = clock.now
+        let output = try forward(inputs, plan: plan, context: spread)
+        tuning.note((clock.now - start) / .seconds(1), of: plan.queryTile, for: kind)
+        return output
     }
 
     private func refusal(_ problem: AttentionProblem, _ reasons: [UnsupportedReason]) -> AttentionError {

@@ -23,11 +23,13 @@ public struct AttentionPlan: Sendable, Hashable {
     public let density: Double?
     /// Bytes of the results: the output, and the log-sum-exp where there is one.
     public let resultBytes: Int
+    /// The kind of problem under which the time of ``queryTile`` is noted; `nil` where a rule or the user has chosen it.
+    public let tunedKind: String?
 
     /// A plan.
     public init(
         problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, isa: String,
-        threads: Int, density: Double? = nil, hasLogSumExp: Bool = true
+        threads: Int, density: Double? = nil, hasLogSumExp: Bool = true, tunedKind: String? = nil
     ) {
         self.problem = problem
         self.queryTile = queryTile
@@ -38,6 +40,7 @@ public struct AttentionPlan: Sendable, Hashable {
         self.threads = threads
         self.density = density
         resultBytes = problem.outputBytes + (hasLogSumExp ? problem.logSumExpBytes : 0)
+        self.tunedKind = tunedKind
     }
 
     /// The most bytes that the call holds at once beyond its inputs: working memory and results.

@@ -101,8 +101,9 @@ public struct CompositionalAttention: AttentionOperator {
     /// The plan of the searches, and their outputs.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         let wide = WideSearch.problem(problem)
-        return .fitting(context, rows: flash.rows(wide, context), unit: context.kernels.tileRows) { rows, context in
-            let searches = flash.plan(wide, rows: rows, context: context)
+        return .fitting(context, rows: flash.rows(wide, context.untuned), unit: context.kernels.tileRows) {
+            rows, context in
+            let searches = flash.plan(wide, rows: rows, context: context.untuned)
             return AttentionPlan(
                 problem: problem, queryTile: searches.queryTile, keyTile: searches.keyTile, tasks: searches.tasks,
                 workspaceBytes: WideSearch.copiedBytes(problem) + searches.resultBytes
@@ -120,7 +121,7 @@ public struct CompositionalAttention: AttentionOperator {
         let parameters = parameters(for: problem).reduce(0) { $0 + 4 * $1.shape.count }
         let results = problem.gradientBytes + parameters
         return .fitting(context) { _, context in
-            let free = context.limited(toBytes: nil)
+            let free = context.limited(toBytes: nil).untuned
             let forward = flash.plan(wide, context: free)
             // The retrieval uses the smallest, which is then the first to go.
             let kept = KeptWorkspaces(sizes: forward.kept(free).sizes.sorted(by: >))
@@ -154,7 +155,8 @@ public struct CompositionalAttention: AttentionOperator {
         let problem = plan.problem
         let wide = WideSearch(inputs, problem, dtype: .float32)
         let search = try flash.forward(
-            wide.inputs, plan: flash.plan(wide.problem, rows: plan.queryTile, context: context), context: context)
+            wide.inputs, plan: flash.plan(wide.problem, rows: plan.queryTile, context: context.untuned),
+            context: context)
         let output = Tensor(
             zeros: [problem.batch, problem.queryLength, problem.heads, problem.valueDim], dtype: problem.dtype)
         try Self.tensors { () throws(TensorError) in
@@ -172,7 +174,7 @@ public struct CompositionalAttention: AttentionOperator {
         try gradient.checkNoLogSumExp("compositional")
         let problem = plan.problem
         let wide = WideSearch(inputs, problem, dtype: .float32)
-        let context = context.limited(toBytes: nil)
+        let context = context.limited(toBytes: nil).untuned
         let searchPlan = flash.plan(wide.problem, context: context)
         let search = try flash.forward(wide.inputs, plan: searchPlan, context: context)
         let retrieval = try Self.tensors { () throws(TensorError) in

@@ -111,8 +111,14 @@ public struct FlashAttention: AttentionOperator {
 
     private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {
         var sizes = TileSizes.tasks(problem, sharing: false, context: context)
-        if let keys = configuration.keyTile { sizes.keys = keys.roundedUp(to: context.kernels.panelWidth) }
-        if let rows = configuration.queryTile { sizes.rows = rows }
+        if let keys = configuration.keyTile {
+            sizes.keys = keys.roundedUp(to: context.kernels.panelWidth)
+            sizes.tunedKind = nil
+        }
+        if let rows = configuration.queryTile {
+            sizes.rows = rows
+            sizes.tunedKind = nil
+        }
         return sizes
     }
 }

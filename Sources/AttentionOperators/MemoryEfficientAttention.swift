@@ -76,7 +76,7 @@ public struct MemoryEfficientAttention: AttentionOperator {
             let sizes = TileSizes(rows: rows, keys: keys)
             return .tiled(
                 problem, sizes: sizes, sharing: false, scratchFloats: scratchFloats(problem, sizes, context),
-                context: context)
+                context: context, packsOnce: true)
         }
     }
 
@@ -97,13 +97,16 @@ public struct MemoryEfficientAttention: AttentionOperator {
         let blocks = RowBlock.cut(problem, rows: sizes.rows, sharing: false)
         let writer = OutputWriter(problem, sinks: inputs.sinks)
         let chunks = (0..<problem.batch).map { keyChunk(problem, sequence: $0, context) }
-        context.parallel(blocks.count, scratchFloats: scratchFloats(problem, sizes, context)) { index, scratch in
-            let rows = blocks[index]
-            let total = layout.state(scratch)
-            total.reset(rows: rows.rows)
-            tiled.prepareQueries(rows, scratch)
-            summarise(rows, chunk: chunks[rows.batch], tiled, into: total, scratch)
-            writer.write(rows, total, kernels: context.kernels)
+        let scratchFloats = scratchFloats(problem, sizes, context)
+        tiled.withPackedKeys(blocks) { blocks, packed in
+            context.parallel(blocks.count, scratchFloats: scratchFloats) { index, scratch in
+                let rows = blocks[index]
+                let total = layout.state(scratch)
+                total.reset(rows: rows.rows)
+                tiled.prepareQueries(rows, scratch)
+                summarise(rows, chunk: chunks[rows.batch], tiled, packed, into: total, scratch)
+                writer.write(rows, total, kernels: context.kernels)
+            }
         }
         return writer.result
     }
@@ -121,7 +124,7 @@ public struct MemoryEfficientAttention: AttentionOperator {
 
     /// Summarises each chunk of keys on its own and merges it into the running summary.
     private func summarise(
-        _ rows: RowBlock, chunk: Int, _ tiled: TiledAttention, into total: RowState,
+        _ rows: RowBlock, chunk: Int, _ tiled: TiledAttention, _ packed: PackedSequence?, into total: RowState,
         _ scratch: UnsafeMutablePointer<Float>
     ) {
         let visible = tiled.visibleKeys(rows)
@@ -133,7 +136,7 @@ public struct MemoryEfficientAttention: AttentionOperator {
         for start in stride(from: visible.aligned(to: chunk).lowerBound, to: visible.upperBound, by: chunk) {
             part.reset(rows: rows.rows)
             let keys = start..<min(start + chunk, visible.upperBound)
-            tiled.attend(rows, keys: keys, state: part, scratch)
+            tiled.attend(rows, keys: keys, state: part, scratch, packed: packed)
             tiled.context.kernels.merge(
                 part, into: total, rows: rows.rows, valueDim: tiled.problem.valueDim,
                 factors: part.rowSum + layout.rows)

@@ -33,10 +33,11 @@ public struct SageAttention: AttentionOperator {
     /// Tests compare every case with it.
     static let error = 0.006
 
-    /// Everything the tiled kernels honour.
+    /// Everything the tiled kernels honour but INT8 keys, whose scales are not those of a block.
     public static let capabilities: AttentionCapabilities = {
         var result = AttentionCapabilities.tiled(workingMemory: "O(1)", arithmetic: "O(L^2)")
         result.exactness = .quantised(error: error)
+        result.features.remove(.int8Keys)
         // Which keys share a block matters, scores in bytes have a resolution, and so have values.
         result.traits.subtract([.keyOrderFree, .linearInValues, .anyScore])
         return result

@@ -30,6 +30,8 @@ public struct ComputeContext: Sendable {
     ///
     /// Operators plan within it, or refuse. Never changes a result.
     public private(set) var maxBytes: Int?
+    /// What calls on this machine have shown about choices that change time alone; `nil`: rules decide.
+    public var tuning: Tuning?
     /// The microkernels in use.
     package let kernels: KernelTable
     /// The instruction set of the kernels, for example `avx512`.
@@ -57,6 +59,13 @@ public struct ComputeContext: Sendable {
         return result
     }
 
+    /// The same context with rules alone, for plans that are made again and must come out alike.
+    package var untuned: ComputeContext {
+        var result = self
+        result.tuning = nil
+        return result
+    }
+
     /// The same context with fewer threads, at least one.
     package func with(threads: Int) -> ComputeContext {
         var result = self
@@ -64,11 +73,15 @@ public struct ComputeContext: Sendable {
         return result
     }
 
-    /// The context that the environment asks for, made once.
+    /// The context that the environment asks for, made once, with the tuning that it asks for.
     /// - Throws: ``ComputeContextError`` when this machine cannot do what the environment asks.
     public static func shared() throws(ComputeContextError) -> ComputeContext { try environment.get() }
 
-    private static let environment = Result { () throws(ComputeContextError) in try ComputeContext() }
+    private static let environment = Result { () throws(ComputeContextError) in
+        var context = try ComputeContext()
+        context.tuning = .environment()
+        return context
+    }
 
     /// Instruction sets this machine can run, slowest first.
     public static var availableISAs: [String] { KernelTable.available.map(\.name) }

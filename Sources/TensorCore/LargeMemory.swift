@@ -11,12 +11,12 @@ import Synchronization
 /// The system clears every page that it hands out. Attention calls of one shape follow each other, in a model as in a
 /// benchmark, and for a short window clearing the output would take a tenth of the call.
 package enum LargeMemory {
-    /// From here on: below, the allocator's own pages are as good.
-    static let smallest = 4 << 20
+    /// From here on: below, the allocator keeps what is freed by itself.
+    static let smallest = 1 << 20
     /// What is kept at most.
     private static let keptBytes = 64 << 20
-    /// Lengths are rounded up to large pages, so that tensors of about one size share memory.
-    private static let granule = 2 << 20
+    /// Lengths are rounded up to this, so that tensors of about one size share memory.
+    private static let granule = 1 << 20
 
     private static let observer = Mutex<(@Sendable (Int) -> Void)?>(nil)
 

@@ -65,7 +65,7 @@ struct AdviseCommand: ParsableCommand {
 
     func run() throws {
         let registry = try plugins.makeRegistry()
-        let context = try machine.context()
+        let context = try machine.context(explores: false)
         let ids = try reporting { try operators?.values.map { try registry.entry(named: $0).id } }
         let content = try content()
         let all = try reporting { () throws -> [Advice] in

@@ -89,7 +89,7 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
-        let context = memory.limit(try machine.context())
+        let context = memory.limit(try machine.context(explores: false))
         let registry = try plugins.makeRegistry()
         let (chosen, cases) = try reporting { (try chosenOperators(in: registry), try chosenCases()) }
         let facts = MachineFacts(context)

@@ -27,7 +27,7 @@ struct BenchWorkerCommand: ParsableCommand {
 
     func run() throws {
         let fields = try ConfigurationText.fields(config, option: "--config")
-        let context = try machine.context()
+        let context = try machine.context(explores: false)
         let registry = try plugins.makeRegistry()
         let read = try RunInputs(path: input)
         try reporting {

@@ -24,7 +24,7 @@ struct ExplainCommand: ParsableCommand {
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        let context = memory.limit(try machine.context())
+        let context = memory.limit(try machine.context(explores: false))
         let explanation = Dispatcher.explain(
             try problem.problem(), registry: try plugins.makeRegistry(), context: context)
         if format.json {

@@ -16,8 +16,11 @@ struct MachineOptions: ParsableArguments {
     @Option(help: "Instruction set of the kernels; by default ZOO_ISA or the best this machine has.")
     var isa: String?
 
-    func context() throws -> ComputeContext {
-        try reporting { try ComputeContext(threads: threads, isa: isa) }
+    /// - Parameter explores: whether calls may try tiles that are not measured yet; otherwise only decisions count.
+    func context(explores: Bool = true) throws -> ComputeContext {
+        var context = try reporting { try ComputeContext(threads: threads, isa: isa) }
+        context.tuning = .environment(explores: explores)
+        return context
     }
 }
 

@@ -32,8 +32,8 @@ struct Zoo: ParsableCommand {
         version: "zoo 0.1.0",
         subcommands: [
             ListCommand.self, DescribeCommand.self, ExplainCommand.self, RunCommand.self, BenchCommand.self,
-            ProbeCommand.self, EmbedCommand.self, AdviseCommand.self, ReportCommand.self, DocsCommand.self,
-            BenchWorkerCommand.self,
+            TuneCommand.self, ProbeCommand.self, EmbedCommand.self, AdviseCommand.self, ReportCommand.self,
+            DocsCommand.self, BenchWorkerCommand.self,
         ])
 
     static func main() {

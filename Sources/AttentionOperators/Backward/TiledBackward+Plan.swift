@@ -55,7 +55,7 @@ extension TiledBackward {
             problem.dtype == .float32
             ? nil
             : AttentionPlan.sharing(
-                wide, sizes: TileSizes.tasks(wide, sharing: true, context: context), context: context)
+                wide, sizes: TileSizes.tasks(wide, sharing: true, context: context.untuned), context: context)
         let sums = Workspace.bytes(floats: sumFloats(problem, layout, shares: shares, pairs: pairs))
         let scratch = [Int](
             repeating: Workspace.bytes(floats: layout.total), count: max(1, min(context.threads, pairs * shares)))

@@ -60,7 +60,7 @@ struct TiledBackward: @unchecked Sendable {
     ) throws(AttentionError) -> Tensor {
         var wide = problem
         wide.dtype = .float32
-        let sizes = TileSizes.tasks(wide, sharing: true, context: context)
+        let sizes = TileSizes.tasks(wide, sharing: true, context: context.untuned)
         let layout = BlockScratch(wide, sizes: sizes, sharesHeads: true, context: context)
         let tiled = try TiledAttention(inputs, problem: wide, layout: layout, context: context)
         return tiled.run(RowBlock.cut(wide, rows: sizes.rows, sharing: true), sinks: inputs.sinks).output

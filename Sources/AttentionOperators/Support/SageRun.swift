@@ -16,6 +16,7 @@ struct SageRun: Sendable {
     /// Runs every task.
     func run(_ blocks: [RowBlock], sinks: [Float]?) -> AttentionOutput {
         let writer = OutputWriter(problem, sinks: sinks)
+        let blocks = tiled.joiningHeads(blocks) { _ in 1 }
         tiled.context.parallel(blocks.count, scratchFloats: scratch.total) { index, memory in
             let rows = blocks[index]
             let state = scratch.layout.state(memory)

@@ -69,7 +69,7 @@ struct SparsePlan: Sendable {
         dependsOnHead = problem.options.mask.dependsOnHead
         panelWidth = context.kernels.panelWidth
         isStaged = blockSize % panelWidth != 0
-        var sizes = TileSizes.tasks(problem, sharing: false, context: context)
+        var sizes = TileSizes.tasks(problem, sharing: false, context: context.untuned)
         // Heads that read the same keys share a task as far as their rows fit. Threads must not enter into it: how few
         // rows are read depends on the heads of a task.
         let group = dependsOnHead ? 1 : problem.group

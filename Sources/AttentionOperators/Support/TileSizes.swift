@@ -10,6 +10,8 @@ struct TileSizes: Sendable, Hashable {
     /// Results' last bits depend on it, so it comes from the head dimensions and the machine alone, never from lengths,
     /// batch or threads.
     var keys: Int
+    /// Under what measurements of `rows` are noted; `nil` where they are not.
+    var tunedKind: String?
 
     /// The most keys the kernels take at once.
     static let maximumKeys = Int(ZooLimits.keyBlock)
@@ -37,7 +39,32 @@ struct TileSizes: Sendable, Hashable {
         // What is packed once costs nothing in a further task, and short tasks end together.
         if PackedSequence.servesStreams(problem, context: context) { sizes.rows = min(sizes.rows, smallest(context)) }
         if sharing { sizes.rows = max(sizes.rows / problem.group, 1) * problem.group }
-        return sizes
+        return sizes.tuned(problem, sharing: sharing, context: context)
+    }
+
+    /// The rows that measurements on this machine recommend, or that are to be measured.
+    private func tuned(_ problem: AttentionProblem, sharing: Bool, context: ComputeContext) -> TileSizes {
+        // Below this a call's time says more about the machine's noise than about tiles.
+        let operations =
+            Double(problem.batch * problem.heads) * Double(problem.queryLength * problem.keyLength)
+            * Double(2 * (problem.headDim + problem.valueDim))
+        // Where memory is limited, it decides.
+        guard let tuning = context.tuning, context.maxBytes == nil, operations > 1e8,
+            problem.queryLength > ZooLimits.fewRows
+        else {
+            return self
+        }
+        let unit = sharing ? problem.group : 1
+        let candidates = Set(
+            [rows]
+                + [4, 8, 16, 32].map { factor in
+                    max(1, (factor * context.kernels.tileRows).roundedUp(to: unit) / unit) * unit
+                })
+        var result = self
+        let kind = problem.tunedKind(sharing: sharing, context: context)
+        result.tunedKind = kind
+        result.rows = tuning.candidate(for: kind, rule: rows, among: candidates.sorted())
+        return result
     }
 
     /// Rows below which a task's own costs begin to show.

@@ -180,10 +180,22 @@ struct TiledAttention: @unchecked Sendable {
     func run(_ blocks: [RowBlock], sinks: [Float]?) -> AttentionOutput {
         let blocks = joiningHeads(blocks) { _ in 1 }
         let writer = OutputWriter(problem, sinks: sinks)
-        guard PackedSequence.servesStreams(problem, context: context) else {
-            run(blocks, packed: nil, writer)
-            return writer.result
+        withPackedKeys(blocks) { blocks, packed in
+            context.parallel(blocks.count, scratchFloats: layout.total) { index, scratch in
+                let rows = blocks[index]
+                let state = layout.state(scratch)
+                state.reset(rows: rows.rows)
+                prepareQueries(rows, scratch)
+                attend(rows, keys: visibleKeys(rows).aligned(to: layout.keys), state: state, scratch, packed: packed)
+                writer.write(rows, state, kernels: context.kernels)
+            }
         }
+        return writer.result
+    }
+
+    /// Calls `body` with all tasks, or with those of some key heads at a time and the keys that they share, packed.
+    func withPackedKeys(_ blocks: [RowBlock], _ body: ([RowBlock], PackedSequence?) -> Void) {
+        guard PackedSequence.servesStreams(problem, context: context) else { return body(blocks, nil) }
         let count = problem.batch * problem.kvHeads
         let step = PackedSequence.pairsAtOnce(
             problem, panelWidth: context.kernels.panelWidth, limit: PackedSequence.streamedLimit)
@@ -192,19 +204,7 @@ struct TiledAttention: @unchecked Sendable {
             let packed = PackedSequence(self, pairs: pairs, blockSize: layout.keys)
             defer { packed.free() }
             packed.pack()
-            run(blocks.filter { pairs.contains($0.batch * problem.kvHeads + $0.kvHead) }, packed: packed, writer)
-        }
-        return writer.result
-    }
-
-    private func run(_ blocks: [RowBlock], packed: PackedSequence?, _ writer: OutputWriter) {
-        context.parallel(blocks.count, scratchFloats: layout.total) { index, scratch in
-            let rows = blocks[index]
-            let state = layout.state(scratch)
-            state.reset(rows: rows.rows)
-            prepareQueries(rows, scratch)
-            attend(rows, keys: visibleKeys(rows).aligned(to: layout.keys), state: state, scratch, packed: packed)
-            writer.write(rows, state, kernels: context.kernels)
+            body(blocks.filter { pairs.contains($0.batch * problem.kvHeads + $0.kvHead) }, packed)
         }
     }
 }

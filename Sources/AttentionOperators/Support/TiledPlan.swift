@@ -33,7 +33,7 @@ extension AttentionPlan {
             problem: problem, queryTile: sizes.rows, keyTile: sizes.keys, tasks: tasks,
             workspaceBytes: Workspace.bytes(floats: scratchFloats) * max(1, min(context.threads, tasks))
                 + PlannedBytes.list(of: blocks + tasks) + packed + sharedBytes,
-            isa: context.isa, threads: context.threads)
+            isa: context.isa, threads: context.threads, tunedKind: sizes.tunedKind)
     }
 
     /// The first of ever smaller plans that keeps to the context's bytes: fewer rows for each task, then fewer threads; the

@@ -4,7 +4,6 @@
 //   V_DOT4(sum, a, b)  sum + the four products of a lane, in one instruction
 //   V_PAIRS(a, b)      the sum of the two products of 16-bit numbers in a lane
 
-typedef int8_t vb __attribute__((ext_vector_type(VL)));
 typedef int16_t vs __attribute__((ext_vector_type(2 * VL)));
 #ifdef V_PAIRS
 // Builtins of x86 take vectors of the older kind.

@@ -116,11 +116,12 @@ INLINE void pack_key_panel(int8_t *panel, float *scales, int32_t *corrections, c
         BODY(ZOO_BF16)                                                                                             \
     }
 
-// A whole block of keys. Returns whether every number that came of it is finite.
+// A whole block of keys; the next one is fetched on the way. Returns whether every number that came of it is finite.
 static int32_t pack_key_bytes(const struct zoo_byte_keys *keys, const void *rows, int32_t dtype, int64_t stride,
                               int64_t count, int64_t head_dim) {
     const int64_t groups = (head_dim + 3) / 4;
     int finite = 1;
+    for (int64_t key = 0; key < count; key++) fetch_row(rows, dtype, (count + key) * stride, head_dim);
 #define KEYS(type)                                                                                                 \
     finite = mean_key(keys->mean, rows, type, stride, count, head_dim);                                            \
     for (int64_t key = 0; finite && key < count; key += NR)                                                        \
@@ -170,10 +171,11 @@ INLINE vi pack_value_lane(const struct zoo_byte_values *values, int64_t panel, i
     return special;
 }
 
-// A whole block of values. Returns whether all are finite.
+// A whole block of values; the next one is fetched on the way. Returns whether all are finite.
 static int32_t pack_value_bytes(const struct zoo_byte_values *values, const void *rows, int32_t dtype, int64_t stride,
                                 int64_t count, int64_t value_dim) {
     vi special = (vi)(0);
+    for (int64_t key = 0; key < count; key++) fetch_row(rows, dtype, (count + key) * stride, value_dim);
 #define VALUES(type)                                                                                               \
     for (int64_t panel = 0; panel < value_dim; panel += NR)                                                        \
         for (int lane = 0; lane < NR; lane += VL)                                                                  \
