@@ -16,7 +16,7 @@ struct DenseSketch<Operator: DenseOperator> {
 
     /// Bytes of every run, most first.
     ///
-    /// Cost: one sketch for each pair of lengths, a few microseconds.
+    /// Cost: one sketch for each pair of lengths: the program without its loops.
     func pieces(isRecording: Bool) -> [DenseLedger.Memory] {
         var known: [[Int]: DenseLedger.Memory] = [:]
         return DensePiece.cut(problem, scope: Operator.scope).map { piece in
