@@ -14,7 +14,7 @@ ifeq ($(shell uname -s),Darwin)
 export PKG_CONFIG_PATH := $(shell brew --prefix openblas 2>/dev/null)/lib/pkgconfig:$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help run test build lint format model docs bench bench-peers bench-docs roofline clean openblas
+.PHONY: help run test build lint format model docs bench bench-update bench-peers bench-docs roofline clean openblas
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -47,8 +47,14 @@ model: ## fetch all-MiniLM-L6-v2 (90 MB) into Models/
 docs: build ## write docs/operators/ from the operators' own declarations
 	$(ZOO) docs --directory docs/operators
 
-bench: openblas ## run the regression benchmarks of Benchmarks/
-	$(SWIFT) package --package-path Benchmarks benchmark
+THRESHOLDS := $(CURDIR)/Benchmarks/Thresholds
+
+bench: openblas ## compare every operator with the ratios to the peak that are committed in Benchmarks/Thresholds
+	$(SWIFT) package --package-path Benchmarks benchmark thresholds check --path $(THRESHOLDS) --no-progress
+
+bench-update: openblas ## write those ratios anew, after a change that was meant
+	$(SWIFT) package --package-path Benchmarks --allow-writing-to-directory $(THRESHOLDS) \
+		benchmark thresholds update --path $(THRESHOLDS) --no-progress
 
 bench-peers: build ## set up PyTorch, ONNX Runtime and ggml, and time them and the zoo alternately
 	PYTHON=$(PYTHON) Benchmarks/Peers/setup.sh

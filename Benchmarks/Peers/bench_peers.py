@@ -8,7 +8,8 @@
 Each row gives the same numbers to all. They take turns (A B C, B C A, ...), never at once, so that a machine whose
 speed drifts drifts for all. After each round of turns the machine's peaks are measured: multiply-adds on registers, and
 a streaming read for decoding. Ratios and parts of the peak are of one round each, and their medians are shown. A result
-that differs from zoo's (decoding: from Float64) is not compared in speed, and the run ends with status 1.
+that differs from zoo's (decoding: from Float64) is not compared in speed, and the run ends with status 1, as it does
+when zoo itself cannot run a row.
 """
 
 from __future__ import annotations
@@ -147,6 +148,11 @@ def measure(row: Row, zoo: Zoo, peers: list[Peer], threads: int, rounds: int, pr
     workers = [zoo, *(peer for peer in peers if peer.applies(row))]
     known, calls, far = ready(row, workers, threads, progress)
     taking_part = [worker for worker in workers if worker.name in calls]
+    if not zoo.alive():
+        # Its process measures the peaks too: without them and without a partner times would say nothing.
+        for worker in taking_part:
+            known[worker.name]["reason"] = "not timed, since zoo cannot run the row"
+        taking_part, rounds = [], 0
     turns: dict[str, list[list[float]]] = {worker.name: [] for worker in taking_part}
     peaks, reads = [], []
     for number in range(rounds):
@@ -160,14 +166,17 @@ def measure(row: Row, zoo: Zoo, peers: list[Peer], threads: int, rounds: int, pr
         peaks.append(zoo.peak())
         if row.decode:
             reads.append(zoo.read())
-    # The shortest time that the machine of each round allows.
-    least = [row.cache_bytes() / read / 1e9 for read in reads] or [row.flops() / peak / 1e9 for peak in peaks]
     for name, seconds in turns.items():
+        # The shortest time that the machine of each round allows.
+        least = ([row.cache_bytes(name) / read / 1e9 for read in reads] if row.decode
+                 else [row.flops() / peak / 1e9 for peak in peaks])
         known[name] |= summary(seconds, turns.get("zoo"), least)
+        if row.decode:
+            known[name]["cache_bytes"] = row.cache_bytes(name)
     return {
         "kind": "row", "row": row.name, "group": row.group, "storage": row.storage, "threads": threads,
-        "alternations": rounds, "flops": row.flops(), "cache_bytes": row.cache_bytes() if row.decode else None,
-        "peak_gflops": statistics.median(peaks), "read_gigabytes": statistics.median(reads) if reads else None,
+        "alternations": rounds, "flops": row.flops(), "peak_gflops": statistics.median(peaks) if peaks else None,
+        "read_gigabytes": statistics.median(reads) if reads else None,
         "bound": "read" if row.decode else "multiply-adds", "results": known}
 
 
@@ -297,8 +306,8 @@ def main() -> int:
     if empty:
         print("\nEmpty cells:\n" + "\n".join(empty))
     print(f"\n{time.monotonic() - begin:.0f} s")
-    wrong = [result for line in lines for result in line["results"].values() if result.get("wrong")]
-    return 1 if wrong else 0
+    wrong = any(result.get("wrong") for line in lines for result in line["results"].values())
+    return 1 if wrong or any("ms" not in line["results"]["zoo"] for line in lines) else 0
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ binds them.
 from __future__ import annotations
 
 from peer import Cannot, Loaded, absent, heads_first, serve
-from rows import Row
+from rows import Row, eight_bit
 
 import numpy as np
 
@@ -80,12 +80,6 @@ def load_multi_head(row: Row, threads: int) -> Loaded:
     return bound(made, feeds, {}, row, how)
 
 
-def eight_bit(cache: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A cache in eight bits and the factor of each channel."""
-    factors = np.abs(cache).max(axis=2, keepdims=True) / 127
-    return np.clip(np.round(cache / factors), -127, 127).astype(np.int8), factors.astype(np.float32)
-
-
 def load_grouped(row: Row, threads: int) -> Loaded:
     """GroupQueryAttention: causal, with a window or for one query; it writes keys and values to its present."""
     operands = row.operands()
@@ -108,7 +102,7 @@ def load_grouped(row: Row, threads: int) -> Loaded:
         inputs[3:5] = ["past_key", "past_value"]
     if row.storage == "INT8":
         for name in ("key", "value"):
-            feeds["past_" + name], feeds[name + "_scale"] = eight_bit(feeds["past_" + name])
+            feeds["past_" + name], feeds[name + "_scale"] = eight_bit(feeds["past_" + name], axis=2)
         cache_kind = np.dtype(np.int8)
         inputs += [""] * 5 + ["key_scale", "value_scale"]
         attributes |= {"k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL", "kv_cache_bit_width": 8}

@@ -49,10 +49,8 @@ class Row:
     def fields(self) -> dict:
         return asdict(self)
 
-    def config(self) -> dict | None:
-        """The options of zoo's operator; `None` when it has no such thing yet."""
-        if self.storage == "INT8":
-            return None
+    def config(self) -> dict:
+        """The options of zoo's operator."""
         if self.mask == "blocks":
             return {"blockSize": BLOCK, "layout": block_layout(self.queries).astype(int).tolist()}
         return {"full": {}, "causal": {"causal": True}, "window": {"window": [self.window - 1, 0]}}[self.mask]
@@ -72,9 +70,14 @@ class Row:
         """Useful operations of a call; a backward pass has five products where a forward one has two."""
         return 4.0 * self.heads * self.head_dim * self.pairs() * (3.5 if self.backward else 1.0)
 
-    def cache_bytes(self) -> float:
-        """Bytes of keys and values, read once."""
-        return 2.0 * self.keys * self.kv_heads * self.head_dim * BYTES[self.storage]
+    def cache_bytes(self, who: str) -> float:
+        """Bytes of keys and values in somebody's format, read once; those of eight bits have factors beside them."""
+        cache = 2.0 * self.keys * self.kv_heads * self.head_dim * BYTES[self.storage]
+        if self.storage != "INT8":
+            return cache
+        # zoo: one Float32 for each key and head, and for each value; ggml: 16 bits for each block of 32. A factor for
+        # each channel is nothing beside the cache.
+        return cache + {"zoo": 2.0 * 4 * self.keys * self.kv_heads, "ggml": cache / 16}.get(who, 0.0)
 
     def operands(self) -> dict[str, np.ndarray]:
         """Operands [1, length, heads, headDim] in Float32, holding numbers that the storage can hold.
@@ -108,6 +111,12 @@ def rounded(array: np.ndarray, storage: str) -> np.ndarray:
     if storage == "BF16":
         return (to_bfloat16(array).astype(np.uint32) << 16).view(np.float32)
     return array
+
+
+def eight_bit(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers in eight bits, and the factors that all numbers along an axis share."""
+    factors = np.maximum(np.abs(array).max(axis=axis, keepdims=True) / 127, np.float32(1e-30))
+    return np.clip(np.round(array / factors), -127, 127).astype(np.int8), factors.astype(np.float32)
 
 
 def to_bfloat16(array: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from peer import Cannot
-from rows import Row, to_bfloat16
+from rows import Row, eight_bit, to_bfloat16
 
 HERE = Path(__file__).parent
 
@@ -140,21 +140,20 @@ class Zoo:
         self.backward = False
 
     def load(self, row: Row, threads: int) -> str:
-        """Makes a row ready, or at least the machine's peaks when zoo has no such thing."""
-        config = row.config()
-        # A row that zoo cannot run is a row of its peers: peaks come from a worker of the same shape in Float32.
-        storage = row.storage if config is not None else "F32"
+        """Makes a row ready; returns the call in words."""
         path = self.folder / "input.safetensors"
-        write_tensors(path, row.operands(), storage)
-        self.arguments = [row.operator, "--input", str(path), "--config", json.dumps(config or {}),
+        write_tensors(path, zoo_operands(row))
+        self.arguments = [row.operator, "--input", str(path), "--config", json.dumps(row.config()),
                           "--threads", str(threads)]
         self.backward = row.backward
         self.close()
-        self.lines = Lines([self.binary, "bench-worker", "--operator", *self.arguments])
-        if config is None:
-            raise Cannot(f"zoo has no {row.storage} storage yet")
+        self.lines = Lines([self.binary, "bench-worker", "--operator", *self.arguments], log=self.folder / "zoo.log")
         self.run(1)
-        return f"zoo {row.operator}"
+        return f"zoo {row.operator}" + (", a factor for each key and value" if row.storage == "INT8" else "")
+
+    def alive(self) -> bool:
+        """Whether its process can still measure."""
+        return self.lines is not None and self.lines.process.poll() is None
 
     def ask(self, line: str) -> dict:
         assert self.lines
@@ -191,15 +190,27 @@ class Zoo:
 
 
 # safetensors is a length, a JSON header and the bytes: read here, since numpy has no BF16 and peers are optional.
-FORMATS = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+FORMATS = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I8": np.int8}
 
 
-def write_tensors(path: Path, arrays: dict[str, np.ndarray], storage: str) -> None:
-    """Float32 arrays as safetensors of the storage."""
+def zoo_operands(row: Row) -> dict[str, tuple[str, np.ndarray]]:
+    """The row's operands under zoo's names, with their types."""
+    operands = row.operands()
+    if row.storage != "INT8":
+        return {name: (row.storage, array) for name, array in operands.items()}
+    found = {"query": ("F32", operands["query"])}
+    for name in ("key", "value"):
+        numbers, factors = eight_bit(operands[name], axis=3)
+        found |= {name: ("I8", numbers), f"{name}_scales": ("F32", factors[..., 0])}
+    return found
+
+
+def write_tensors(path: Path, tensors: dict[str, tuple[str, np.ndarray]]) -> None:
+    """Arrays as safetensors of the types beside them."""
     header, blobs, offset = {}, [], 0
-    for name, array in arrays.items():
-        blob = (to_bfloat16(array) if storage == "BF16" else array.astype(FORMATS[storage])).tobytes()
-        header[name] = {"dtype": storage, "shape": list(array.shape), "data_offsets": [offset, offset + len(blob)]}
+    for name, (kind, array) in tensors.items():
+        blob = (to_bfloat16(array) if kind == "BF16" else array.astype(FORMATS[kind])).tobytes()
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [offset, offset + len(blob)]}
         offset += len(blob)
         blobs.append(blob)
     text = json.dumps(header).encode()
