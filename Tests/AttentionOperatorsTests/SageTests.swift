@@ -56,6 +56,17 @@ import Testing
         #expect(report.worst.ratio > 0.5, "\(report.worst)")
     }
 
+    /// Gradients are those of exact attention from a rounded output and log-sum-exp: as far off as these.
+    @Test(arguments: ComputeContext.availableISAs)
+    func gradientsOfRoundedBlocksStayWithinTheDeclaredError(isa: String) throws {
+        let report = GradientSuite.compare(
+            try Self.make(["keyBlock": 32]), contexts: [try ComputeContext(threads: 2, isa: isa)])
+        #expect(report.isPassing, "\(report)")
+        // Otherwise nothing was rounded.
+        #expect(report.worst.ratio > 0.1, "\(report)")
+        print("sage, gradients on \(isa): \(report)")
+    }
+
     /// Laws of bits hold for rounded blocks too.
     ///
     /// The named ones compare two results to the precision of Float.
