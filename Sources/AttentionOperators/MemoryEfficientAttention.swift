@@ -94,7 +94,7 @@ public struct MemoryEfficientAttention: AttentionOperator {
         let sizes = TileSizes(rows: plan.queryTile, keys: plan.keyTile)
         let layout = BlockScratch(problem, sizes: sizes, sharesHeads: false, context: context)
         let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
-        let blocks = RowBlock.cut(problem, rows: sizes.rows, sharing: false)
+        let blocks = tiled.joiningHeads(RowBlock.cut(problem, rows: sizes.rows, sharing: false)) { _ in 1 }
         let writer = OutputWriter(problem, sinks: inputs.sinks)
         let chunks = (0..<problem.batch).map { keyChunk(problem, sequence: $0, context) }
         let scratchFloats = scratchFloats(problem, sizes, context)
