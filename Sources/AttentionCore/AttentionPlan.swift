@@ -86,6 +86,9 @@ extension AttentionProblem {
         (queryCount + keyCount + valueCount + (biasShape?.count ?? 0)) * dtype.byteWidth + (hasSinks ? heads * 4 : 0)
     }
 
+    /// Bytes of query, key and value in Float where they are of another type.
+    package var widenedBytes: Int { dtype == .float32 ? 0 : 4 * (queryCount + keyCount + valueCount) }
+
     /// Elements of the queries.
     package var queryCount: Int { batch * queryLength * heads * headDim }
     /// Elements of the keys.

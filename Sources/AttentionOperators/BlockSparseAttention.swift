@@ -1,5 +1,5 @@
 public import AttentionCore
-public import Kernels
+import Kernels
 
 /// Block-sparse attention (Child et al., Generating Long Sequences with Sparse Transformers, 2019, section 5.5): softmax
 /// attention over kept blocks of the score matrix.
@@ -9,7 +9,7 @@ public import Kernels
 /// a block of queries, lists its key blocks and computes several of them as one, neighbours or not.
 /// Cost: 4 · heads · density · queryLength · keyLength · headDim operations; working memory O(1) for each thread beside
 /// the list of kept blocks and at most 16 MiB, or one head's keys and values, of packed operands.
-public struct BlockSparseAttention: AttentionOperator {
+public struct BlockSparseAttention: PatternedOperator {
     /// Options of the operator.
     public struct Configuration: OperatorConfiguration {
         /// Positions of a block along each side.
@@ -139,34 +139,7 @@ public struct BlockSparseAttention: AttentionOperator {
             .density(problem.geometry(sequence), heads: problem.heads)
     }
 
-    /// One task for each head, or heads that share their keys, and block of queries.
-    public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        run(problem).plan(context)
-    }
-
-    /// Shares of the keys, some pairs of sequence and key head at a time.
-    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
-        run(problem).gradientPlan(context)
-    }
-
-    /// Runs the tasks.
-    /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
-    public func forward(
-        _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
-    ) throws(AttentionError) -> AttentionOutput {
-        try run(plan.problem).forward(inputs, context)
-    }
-
-    /// Computes scores again from the log-sum-exp, block by block.
-    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
-    public func backward(
-        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
-        context: ComputeContext
-    ) throws(AttentionError) -> AttentionGradients {
-        try run(plan.problem).backward(inputs, output, gradient, context)
-    }
-
-    private func run(_ problem: AttentionProblem) -> PatternedRun {
+    func run(_ problem: AttentionProblem) -> PatternedRun {
         PatternedRun(problem, pattern: pattern(for: problem), blockSize: blockSize(for: problem))
     }
 

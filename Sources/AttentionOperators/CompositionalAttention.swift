@@ -106,7 +106,7 @@ public struct CompositionalAttention: AttentionOperator {
             let searches = flash.plan(wide, rows: rows, context: context.untuned)
             return AttentionPlan(
                 problem: problem, queryTile: searches.queryTile, keyTile: searches.keyTile, tasks: searches.tasks,
-                workspaceBytes: WideSearch.copiedBytes(problem) + searches.resultBytes
+                workspaceBytes: problem.widenedBytes + searches.resultBytes
                     + max(
                         searches.workspaceBytes - problem.outputBytes,
                         PlannedBytes.objects + Retrieval.workingBytes(problem, context)
@@ -128,7 +128,7 @@ public struct CompositionalAttention: AttentionOperator {
             let backward = TiledBackward.plan(wide, context: free, kept: kept)
             // Both searches' outputs and what the retrieval says of the queries stay until the end.
             let held =
-                WideSearch.copiedBytes(problem) + forward.resultBytes + wide.outputBytes
+                problem.widenedBytes + forward.resultBytes + wide.outputBytes
                 + 4 * problem.queryCount + parameters
             let narrowing = 4 * problem.valueCount * (problem.kvHeads + 1)
             let converted = problem.dtype == .float32 ? 0 : problem.gradientBytes

@@ -6,7 +6,7 @@ public import Kernels
 /// Each task keeps a block of queries of one head, their accumulators, running maxima and denominators in the caches.
 /// No object grows with `queryLength · keyLength`. Tile sizes come from the caches; hidden tiles are skipped.
 /// Cost: 4 · heads · visible pairs · headDim operations; working memory O(1) for each thread.
-public struct FlashAttention: AttentionOperator {
+public struct FlashAttention: TiledOperator {
     /// Options of the operator.
     public struct Configuration: OperatorConfiguration {
         /// Keys of one step; `nil` takes what fits the caches.
@@ -81,32 +81,13 @@ public struct FlashAttention: AttentionOperator {
             problem, sizes: sizes, sharing: false, scratchFloats: layout.total, context: context, packsOnce: true)
     }
 
-    /// Shares of the keys, some pairs of sequence and key head at a time.
-    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
-        TiledBackward.plan(problem, context: context)
-    }
-
     /// Runs the tasks.
     /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
     public func forward(
         _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
     ) throws(AttentionError) -> AttentionOutput {
-        let problem = plan.problem
-        let sizes = TileSizes(rows: plan.queryTile, keys: plan.keyTile)
-        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: false, context: context)
-        let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
-        return tiled.run(RowBlock.cut(problem, rows: sizes.rows, sharing: false), sinks: inputs.sinks)
-    }
-
-    /// Computes scores again from the log-sum-exp, block by block.
-    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
-    public func backward(
-        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
-        context: ComputeContext
-    ) throws(AttentionError) -> AttentionGradients {
-        try TiledBackward(
-            inputs, output: output, gradient: gradient, problem: plan.problem, context: context
-        ).run()
+        let tiled = try TiledAttention(inputs, plan: plan, sharesHeads: false, context: context)
+        return tiled.run(RowBlock.cut(plan.problem, rows: plan.queryTile, sharing: false), sinks: inputs.sinks)
     }
 
     private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {

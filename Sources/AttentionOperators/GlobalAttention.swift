@@ -1,5 +1,5 @@
 public import AttentionCore
-public import Kernels
+import Kernels
 
 /// Global attention (Beltagy et al., Longformer, 2020, section 3.1, without the window; xFormers' `global`): a few tokens
 /// see everything and are seen by everyone.
@@ -7,7 +7,7 @@ public import Kernels
 /// Operands [batch, length, heads, headDim] of any lengths. Blocks without a global query or key are never computed.
 /// Cost: O(tokens · L) and whole blocks of 64 around the tokens; working memory O(1) for each thread beside the list of
 /// blocks.
-public struct GlobalAttention: AttentionOperator {
+public struct GlobalAttention: PatternedOperator {
     /// Options of the operator.
     public struct Configuration: OperatorConfiguration {
         /// Positions of global tokens; `nil` takes the first ``count``.
@@ -87,34 +87,7 @@ public struct GlobalAttention: AttentionOperator {
     /// Cost: O(queryLength · keyLength).
     public func density(for problem: AttentionProblem) -> Double { run(problem).density }
 
-    /// One task for each block of queries and head, or heads that share their keys.
-    public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        run(problem).plan(context)
-    }
-
-    /// Shares of the keys, some pairs of sequence and key head at a time.
-    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
-        run(problem).gradientPlan(context)
-    }
-
-    /// Runs the tasks.
-    /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
-    public func forward(
-        _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
-    ) throws(AttentionError) -> AttentionOutput {
-        try run(plan.problem).forward(inputs, context)
-    }
-
-    /// Computes scores again from the log-sum-exp, block by block.
-    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
-    public func backward(
-        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
-        context: ComputeContext
-    ) throws(AttentionError) -> AttentionGradients {
-        try run(plan.problem).backward(inputs, output, gradient, context)
-    }
-
-    private func run(_ problem: AttentionProblem) -> PatternedRun {
+    func run(_ problem: AttentionProblem) -> PatternedRun {
         PatternedRun(problem, pattern: pattern(for: problem))
     }
 }

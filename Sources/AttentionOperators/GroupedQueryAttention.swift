@@ -8,7 +8,7 @@ public import Kernels
 /// order by their log-sum-exp; the cut depends on the sequence alone, so results do not change with threads or batch.
 /// Cost: 4 · heads · visible pairs · headDim operations; working memory O(1) for each thread, and O(keys) partial
 /// results when keys are cut.
-public struct GroupedQueryAttention: AttentionOperator {
+public struct GroupedQueryAttention: TiledOperator {
     /// Options of the operator.
     public struct Configuration: OperatorConfiguration {
         /// Keys of one range when few queries meet many keys.
@@ -71,13 +71,9 @@ public struct GroupedQueryAttention: AttentionOperator {
     /// One task for each key head and block of queries.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         .sharing(problem, context: context) { sizes, layout in
-            split(sizes).partialResults(problem, layout, RowBlock.cut(problem, rows: sizes.rows, sharing: true))
+            split(keyTile: sizes.keys).partialResults(
+                problem, layout, RowBlock.cut(problem, rows: sizes.rows, sharing: true))
         }
-    }
-
-    /// Shares of the keys, some pairs of sequence and key head at a time.
-    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
-        TiledBackward.plan(problem, context: context)
     }
 
     /// Runs the tasks.
@@ -85,26 +81,12 @@ public struct GroupedQueryAttention: AttentionOperator {
     public func forward(
         _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
     ) throws(AttentionError) -> AttentionOutput {
-        let problem = plan.problem
-        let sizes = TileSizes(rows: plan.queryTile, keys: plan.keyTile)
-        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
-        let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
-        let blocks = RowBlock.cut(problem, rows: sizes.rows, sharing: true)
-        return split(sizes).run(tiled, blocks, sinks: inputs.sinks)
+        let tiled = try TiledAttention(inputs, plan: plan, sharesHeads: true, context: context)
+        let blocks = RowBlock.cut(plan.problem, rows: plan.queryTile, sharing: true)
+        return split(keyTile: plan.keyTile).run(tiled, blocks, sinks: inputs.sinks)
     }
 
-    private func split(_ sizes: TileSizes) -> SplitKeys {
-        SplitKeys(keys: configuration.keySplit.roundedUp(to: sizes.keys), rows: Self.splitRows)
-    }
-
-    /// Computes scores again from the log-sum-exp, block by block.
-    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
-    public func backward(
-        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
-        context: ComputeContext
-    ) throws(AttentionError) -> AttentionGradients {
-        try TiledBackward(
-            inputs, output: output, gradient: gradient, problem: plan.problem, context: context
-        ).run()
+    private func split(keyTile: Int) -> SplitKeys {
+        SplitKeys(keys: configuration.keySplit.roundedUp(to: keyTile), rows: Self.splitRows)
     }
 }

@@ -6,7 +6,7 @@ public import Kernels
 /// The window is the common option `window`; causal masks and other bands narrow it. A task reads only the keys between
 /// the first and the last one that any of its queries sees, so cost and memory traffic grow with
 /// `queryLength · window`. Working memory O(1) for each thread.
-public struct LocalAttention: AttentionOperator {
+public struct LocalAttention: TiledOperator {
     /// The operator has no options beyond `window`.
     public typealias Configuration = NoConfiguration
 
@@ -60,32 +60,13 @@ public struct LocalAttention: AttentionOperator {
         .sharing(problem, context: context)
     }
 
-    /// Shares of the keys, some pairs of sequence and key head at a time.
-    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
-        TiledBackward.plan(problem, context: context)
-    }
-
     /// Runs the tasks.
     /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
     public func forward(
         _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
     ) throws(AttentionError) -> AttentionOutput {
-        let problem = plan.problem
-        let sizes = TileSizes(rows: plan.queryTile, keys: plan.keyTile)
-        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: true, context: context)
-        let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
-        return tiled.run(RowBlock.cut(problem, rows: sizes.rows, sharing: true), sinks: inputs.sinks)
-    }
-
-    /// Computes scores again from the log-sum-exp, block by block.
-    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
-    public func backward(
-        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
-        context: ComputeContext
-    ) throws(AttentionError) -> AttentionGradients {
-        try TiledBackward(
-            inputs, output: output, gradient: gradient, problem: plan.problem, context: context
-        ).run()
+        let tiled = try TiledAttention(inputs, plan: plan, sharesHeads: true, context: context)
+        return tiled.run(RowBlock.cut(plan.problem, rows: plan.queryTile, sharing: true), sinks: inputs.sinks)
     }
 }
 

@@ -9,7 +9,7 @@ public import Kernels
 ///     m = max(m1, m2);  l = 2^(m1 - m) l1 + 2^(m2 - m) l2;  v likewise
 ///
 /// Cost: 4 · heads · visible pairs · headDim operations; working memory O(sqrt L) for each thread.
-public struct MemoryEfficientAttention: AttentionOperator {
+public struct MemoryEfficientAttention: TiledOperator {
     /// Options of the operator.
     public struct Configuration: OperatorConfiguration {
         /// Keys of one chunk; `nil` takes the square root of the number of keys.
@@ -74,15 +74,11 @@ public struct MemoryEfficientAttention: AttentionOperator {
                 8 * context.kernels.tileRows, squareRoot(problem.queryLength).roundedUp(to: context.kernels.tileRows))
         return .fitting(context, rows: rows, unit: context.kernels.tileRows) { rows, context in
             let sizes = TileSizes(rows: rows, keys: keys)
+            let layout = BlockScratch(problem, sizes: sizes, sharesHeads: false, context: context)
             return .tiled(
-                problem, sizes: sizes, sharing: false, scratchFloats: scratchFloats(problem, sizes, context),
+                problem, sizes: sizes, sharing: false, scratchFloats: scratchFloats(layout),
                 context: context, packsOnce: true)
         }
-    }
-
-    /// Shares of the keys, some pairs of sequence and key head at a time.
-    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
-        TiledBackward.plan(problem, context: context)
     }
 
     /// Runs the tasks.
@@ -91,13 +87,12 @@ public struct MemoryEfficientAttention: AttentionOperator {
         _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
     ) throws(AttentionError) -> AttentionOutput {
         let problem = plan.problem
-        let sizes = TileSizes(rows: plan.queryTile, keys: plan.keyTile)
-        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: false, context: context)
-        let tiled = try TiledAttention(inputs, problem: problem, layout: layout, context: context)
-        let blocks = tiled.joiningHeads(RowBlock.cut(problem, rows: sizes.rows, sharing: false)) { _ in 1 }
+        let tiled = try TiledAttention(inputs, plan: plan, sharesHeads: false, context: context)
+        let layout = tiled.layout
+        let blocks = tiled.joiningHeads(RowBlock.cut(problem, rows: plan.queryTile, sharing: false)) { _ in 1 }
         let writer = OutputWriter(problem, sinks: inputs.sinks)
         let chunks = (0..<problem.batch).map { keyChunk(problem, sequence: $0, context) }
-        let scratchFloats = scratchFloats(problem, sizes, context)
+        let scratchFloats = scratchFloats(layout)
         tiled.withPackedKeys(blocks) { blocks, packed in
             context.parallel(blocks.count, scratchFloats: scratchFloats) { index, scratch in
                 let rows = blocks[index]
@@ -109,17 +104,6 @@ public struct MemoryEfficientAttention: AttentionOperator {
             }
         }
         return writer.result
-    }
-
-    /// Computes scores again from the log-sum-exp, block by block.
-    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
-    public func backward(
-        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
-        context: ComputeContext
-    ) throws(AttentionError) -> AttentionGradients {
-        try TiledBackward(
-            inputs, output: output, gradient: gradient, problem: plan.problem, context: context
-        ).run()
     }
 
     /// Summarises each chunk of keys on its own and merges it into the running summary.
@@ -143,10 +127,9 @@ public struct MemoryEfficientAttention: AttentionOperator {
         }
     }
 
-    private func scratchFloats(_ problem: AttentionProblem, _ sizes: TileSizes, _ context: ComputeContext) -> Int {
-        let layout = BlockScratch(problem, sizes: sizes, sharesHeads: false, context: context)
+    private func scratchFloats(_ layout: BlockScratch) -> Int {
         // The second summary, and two factors for each row of a merge.
-        return layout.total + layout.rows * (layout.outputStride + 4)
+        layout.total + layout.rows * (layout.outputStride + 4)
     }
 
     /// The square root of a sequence's own length, so that padding and batch company do not change a result.

@@ -1,5 +1,5 @@
 public import AttentionCore
-public import Kernels
+import Kernels
 
 /// Random attention (xFormers' `random`): softmax attention over pairs drawn at random.
 ///
@@ -8,7 +8,7 @@ public import Kernels
 /// tiles or the threads; a query's own place is always kept, so that no row is empty. With `blockSize` whole blocks are
 /// drawn, and the others are never computed.
 /// Cost: O(L^2) by token, O(density · L^2) by blocks; working memory O(1) for each thread beside the list of blocks.
-public struct RandomAttention: AttentionOperator {
+public struct RandomAttention: PatternedOperator {
     /// Options of the operator.
     public struct Configuration: OperatorConfiguration {
         /// The probability of keeping a pair.
@@ -87,34 +87,7 @@ public struct RandomAttention: AttentionOperator {
     /// Cost: O(heads · queryLength · keyLength).
     public func density(for problem: AttentionProblem) -> Double { run(problem).density }
 
-    /// One task for each block of queries and head, or heads that share their keys.
-    public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        run(problem).plan(context)
-    }
-
-    /// Shares of the keys, some pairs of sequence and key head at a time.
-    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
-        run(problem).gradientPlan(context)
-    }
-
-    /// Runs the tasks.
-    /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
-    public func forward(
-        _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
-    ) throws(AttentionError) -> AttentionOutput {
-        try run(plan.problem).forward(inputs, context)
-    }
-
-    /// Computes scores again from the log-sum-exp, block by block.
-    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
-    public func backward(
-        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
-        context: ComputeContext
-    ) throws(AttentionError) -> AttentionGradients {
-        try run(plan.problem).backward(inputs, output, gradient, context)
-    }
-
-    private func run(_ problem: AttentionProblem) -> PatternedRun {
+    func run(_ problem: AttentionProblem) -> PatternedRun {
         PatternedRun(problem, pattern: pattern(for: problem), blockSize: configuration.blockSize ?? 64)
     }
 }

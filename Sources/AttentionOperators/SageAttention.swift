@@ -7,7 +7,7 @@ public import Kernels
 /// dither that keeps small ones right on average. Whole blocks of keys are rounded for the rows that see every key of
 /// them; other blocks, blocks with numbers that are not finite, and sequences of few queries are computed in Float.
 /// Cost: as ``FlashAttention``, with a quarter of its multiply-add instructions where the CPU multiplies bytes.
-public struct SageAttention: AttentionOperator {
+public struct SageAttention: TiledOperator {
     /// Options of the operator.
     public struct Configuration: OperatorConfiguration {
         /// Keys of a whole block: those that share a mean and scales.
@@ -94,11 +94,6 @@ public struct SageAttention: AttentionOperator {
         }
     }
 
-    /// Shares of the keys, some pairs of sequence and key head at a time.
-    public func gradientPlan(_ problem: AttentionProblem, context: ComputeContext) -> GradientPlan? {
-        TiledBackward.plan(problem, context: context)
-    }
-
     /// Runs the tasks.
     /// - Throws: ``AttentionCore/AttentionError`` when bias or mask do not broadcast.
     public func forward(
@@ -110,17 +105,6 @@ public struct SageAttention: AttentionOperator {
         let tiled = try TiledAttention(inputs, problem: problem, layout: scratch.layout, context: context)
         return SageRun(tiled: tiled, scratch: scratch)
             .run(RowBlock.cut(problem, rows: sizes.rows, sharing: true), sinks: inputs.sinks)
-    }
-
-    /// Computes scores again in Float from the log-sum-exp, block by block.
-    /// - Throws: ``AttentionCore/AttentionError`` when the output has no log-sum-exp or operands do not broadcast.
-    public func backward(
-        _ inputs: AttentionInputs, output: AttentionOutput, gradient: OutputGradient, plan: AttentionPlan,
-        context: ComputeContext
-    ) throws(AttentionError) -> AttentionGradients {
-        try TiledBackward(
-            inputs, output: output, gradient: gradient, problem: plan.problem, context: context
-        ).run()
     }
 
     /// Each task rounds every key again, so tasks have as many rows as half the second-level cache holds, and those of a

@@ -60,19 +60,17 @@ struct TuneCommand: ParsableCommand {
                     : existed ? "forgot what was decided in \(path)\n" : "nothing was decided in \(path)\n")
             return
         }
-        var tuned = tuning
-        if !show { tuned = try measure(path) }
+        if !show { try measure(tuning) }
         if format.json {
-            Terminal.out(Output.json(tuned.record))
+            Terminal.out(Output.json(tuning.record))
         } else {
-            report(tuned, path)
+            report(tuning, path)
         }
     }
 
-    /// Runs every case until it is decided, in a record of its own that replaces what was there for those cases.
-    private func measure(_ path: String) throws -> Tuning {
+    /// Runs every case until it is decided anew.
+    private func measure(_ tuning: Tuning) throws {
         var context = try machine.context()
-        let tuning = Tuning(path: path)
         context.tuning = tuning
         var overrides = BenchPreset.Overrides()
         overrides.lengths = lengths?.values
@@ -93,7 +91,6 @@ struct TuneCommand: ParsableCommand {
             }
         }
         progress.clear()
-        return tuning
     }
 
     private func decide(

@@ -38,7 +38,8 @@ extension TiledBackward {
         return kept.bytes(taking: (sums > 0 ? [sums] : []) + scratch)
     }
 
-    private static func sumFloats(
+    /// Floats in which the query gradients of so many pairs are summed, share by share.
+    static func sumFloats(
         _ problem: AttentionProblem, _ layout: BackwardLayout, shares: Int, pairs: Int
     ) -> Int {
         pairs * shares * problem.queryLength * problem.group * layout.headStride

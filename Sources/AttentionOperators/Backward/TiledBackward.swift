@@ -81,8 +81,8 @@ struct TiledBackward: @unchecked Sendable {
         let shares = Self.shares(problem, layout, biasShape: problem.biasShape)
         let pairs = problem.batch * problem.kvHeads
         let step = bias?.isShared == true ? 1 : Self.plan(problem, context: context).pairsAtOnce
-        let floats = problem.queryLength * problem.group * layout.headStride
-        let sums = Workspace.take(floats: min(step, pairs) * shares * floats)
+        let floats = Self.sumFloats(problem, layout, shares: 1, pairs: 1)
+        let sums = Workspace.take(floats: Self.sumFloats(problem, layout, shares: shares, pairs: min(step, pairs)))
         defer { Workspace.giveBack(sums) }
         let base = SendablePointer(sums.base)
         for first in stride(from: 0, to: pairs, by: step) {

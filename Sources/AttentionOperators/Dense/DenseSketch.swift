@@ -52,11 +52,6 @@ struct DenseSketch<Operator: DenseOperator> {
         withExtendedLifetime(task) {}
     }
 
-    /// Bytes of operands that are converted to Float, where kernels cannot read them as they are.
-    private var operandBytes: Int {
-        problem.dtype == .float32 ? 0 : 4 * (problem.queryCount + problem.keyCount + problem.valueCount)
-    }
-
     /// Bytes of working memory of a forward pass.
     /// - Parameter pieces: the runs that are under way at once.
     func workingBytes(_ pieces: ArraySlice<DenseLedger.Memory>, hasLogSumExp: Bool) -> Int {
@@ -64,7 +59,7 @@ struct DenseSketch<Operator: DenseOperator> {
         let runs =
             problem.dtype == .float32
             ? Self.rest(pieces, after: 0) : 4 * problem.outputCount + Self.rest(pieces, after: problem.outputBytes)
-        return PlannedBytes.list(of: problem.batch * problem.heads) + operandBytes + runs
+        return PlannedBytes.list(of: problem.batch * problem.heads) + problem.widenedBytes + runs
             + (hasLogSumExp ? problem.logSumExpBytes : 0) + program.sharedBytes(problem)
     }
 
@@ -76,7 +71,7 @@ struct DenseSketch<Operator: DenseOperator> {
         let gradients = problem.queryCount + problem.keyCount + problem.valueCount
         let isWide = problem.dtype == .float32
         let later = parameterBytes + (isWide ? 0 : problem.gradientBytes)
-        return PlannedBytes.list(of: problem.batch * problem.heads) + operandBytes
+        return PlannedBytes.list(of: problem.batch * problem.heads) + problem.widenedBytes
             + (isWide ? 0 : 4 * (gradients + problem.outputCount)) + parameterBytes + Self.rest(pieces, after: later)
             + program.sharedBytes(problem)
     }

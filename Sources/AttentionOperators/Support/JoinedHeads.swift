@@ -13,8 +13,9 @@ extension TiledAttention {
         guard problem.kvHeads > 1, key.headStride < key.rowStride, value.headStride < value.rowStride,
             !problem.options.mask.dependsOnHead
         else { return blocks }
-        let few = blocks.filter { isJoinable($0, kvHeads: 1) }
-        let sequences = few.filter { $0.kvHead == 0 && $0.firstHead == 0 && $0.queries.lowerBound == 0 }
+        let sequences = blocks.filter {
+            $0.firstHead == 0 && $0.queries.lowerBound == 0 && isJoinable($0, kvHeads: 1)
+        }
         guard let heads = headsOfTask(sequences, pieces) else { return blocks }
         let joined = sequences.flatMap { sequence in
             stride(from: 0, to: problem.kvHeads, by: heads).map { join(sequence, from: $0, kvHeads: heads) }
@@ -24,10 +25,10 @@ extension TiledAttention {
 
     /// The most key heads for which tasks fit and no thread waits long for the last one.
     private func headsOfTask(_ sequences: [RowBlock], _ pieces: (RowBlock) -> Int) -> Int? {
+        guard !sequences.isEmpty else { return nil }
         let candidates = (2...problem.kvHeads).reversed().filter { heads in
             problem.kvHeads.isMultiple(of: heads) && sequences.allSatisfy { isJoinable($0, kvHeads: heads) }
         }
-        guard !sequences.isEmpty else { return nil }
         let ranges = sequences.reduce(0) { $0 + pieces($1) }
         return candidates.first { heads in
             let tasks = problem.kvHeads / heads * ranges

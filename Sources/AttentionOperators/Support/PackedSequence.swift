@@ -58,10 +58,29 @@ struct PackedSequence: @unchecked Sendable {
             + pairs * ((problem.keyLength + blockSize - 1) / blockSize)
     }
 
+    /// Packs some pairs of sequence and key head after the others, and calls `body` while they are in memory.
+    static func inTurn(
+        _ tiled: TiledAttention, pairsAtOnce: Int, blockSize: Int, _ body: (PackedSequence) -> Void
+    ) {
+        let count = tiled.problem.batch * tiled.problem.kvHeads
+        for first in stride(from: 0, to: count, by: pairsAtOnce) {
+            let packed = PackedSequence(
+                tiled, pairs: first..<min(count, first + pairsAtOnce), blockSize: blockSize)
+            defer { packed.free() }
+            packed.pack()
+            body(packed)
+        }
+    }
+
+    /// Whether a task's keys are among the packed ones.
+    func holds(_ task: RowBlock) -> Bool { pairs.contains(pair(of: task)) }
+
+    private func pair(of task: RowBlock) -> Int { task.batch * tiled.problem.kvHeads + task.kvHead }
+
     /// Memory for every key and value of some pairs; ``pack()`` fills it.
     ///
     /// - Precondition: blocks are whole panels.
-    init(_ tiled: TiledAttention, pairs: Range<Int>, blockSize: Int) {
+    private init(_ tiled: TiledAttention, pairs: Range<Int>, blockSize: Int) {
         self.tiled = tiled
         self.pairs = pairs
         self.blockSize = blockSize
@@ -74,7 +93,7 @@ struct PackedSequence: @unchecked Sendable {
     }
 
     /// Packs every key and value.
-    func pack() {
+    private func pack() {
         let step = max(1, 512 / blockSize)
         let chunks = (blocks + step - 1) / step
         tiled.context.parallel(pairs.count * chunks) { index, _ in
@@ -84,7 +103,7 @@ struct PackedSequence: @unchecked Sendable {
     }
 
     /// Gives the memory back.
-    func free() {
+    private func free() {
         Workspace.giveBack(memory)
         finite.deallocate()
     }
@@ -116,7 +135,7 @@ struct PackedSequence: @unchecked Sendable {
     /// Neighbouring keys and values, from the start of a packed block on.
     func block(_ keys: Range<Int>, _ task: RowBlock) -> KeyValueBlock {
         let problem = tiled.problem
-        let pair = task.batch * problem.kvHeads + task.kvHead - pairs.lowerBound
+        let pair = pair(of: task) - pairs.lowerBound
         return KeyValueBlock(
             keys: keys.count, keyPanels: self.keys(pair) + keys.lowerBound * problem.headDim,
             valuePanels: values(pair) + keys.lowerBound * tiled.context.kernels.panelWidth, valuePanelRows: rows,
@@ -130,7 +149,7 @@ struct PackedSequence: @unchecked Sendable {
         let problem = tiled.problem
         let layout = tiled.layout
         let width = tiled.context.kernels.panelWidth
-        let pair = task.batch * problem.kvHeads + task.kvHead - pairs.lowerBound
+        let pair = pair(of: task) - pairs.lowerBound
         let (keys, values) = (keys(pair), values(pair))
         let isFinite = panel.runs.allSatisfy { run in
             (run.lowerBound / blockSize...(run.upperBound - 1) / blockSize).allSatisfy { finite[pair * blocks + $0] }

@@ -24,22 +24,3 @@ struct ScaleView: @unchecked Sendable {
         return KeyValueScales(key: key + place, value: value + place, stride: kvHeads, headStride: 1)
     }
 }
-
-extension TiledAttention {
-    /// Keys of a block in Float, multiplied by their scales, one row behind the other.
-    ///
-    /// Packing then reads them as it reads others: with many query rows the products cost far more.
-    func widen(
-        _ operand: OperandView, scales: UnsafePointer<Float>, stride: Int, _ rows: RowBlock, keys: Range<Int>,
-        width: Int,
-        into target: UnsafeMutablePointer<Float>
-    ) {
-        for (place, key) in keys.enumerated() {
-            let row = target + place * width
-            context.kernels.toFloat(
-                row, from: operand.row(rows.batch, key, head: rows.kvHead), code: operand.code, count: width)
-            let scale = scales[place * stride]
-            for d in 0..<width { row[d] *= scale }
-        }
-    }
-}

@@ -37,17 +37,8 @@ struct SparseAttention: @unchecked Sendable {
             run(tasks, packed: nil, writer)
             return writer.result
         }
-        let problem = tiled.problem
-        let count = problem.batch * problem.kvHeads
-        let step = plan.packedPairs
-        for first in stride(from: 0, to: count, by: step) {
-            let pairs = first..<min(count, first + step)
-            let packed = PackedSequence(tiled, pairs: pairs, blockSize: index.blockSize)
-            defer { packed.free() }
-            packed.pack()
-            run(
-                tasks.filter { pairs.contains($0.rows.batch * problem.kvHeads + $0.rows.kvHead) }, packed: packed,
-                writer)
+        PackedSequence.inTurn(tiled, pairsAtOnce: plan.packedPairs, blockSize: index.blockSize) { packed in
+            run(tasks.filter { packed.holds($0.rows) }, packed: packed, writer)
         }
         return writer.result
     }

@@ -55,11 +55,7 @@ struct TileSizes: Sendable, Hashable {
             return self
         }
         let unit = sharing ? problem.group : 1
-        let candidates = Set(
-            [rows]
-                + [4, 8, 16, 32].map { factor in
-                    max(1, (factor * context.kernels.tileRows).roundedUp(to: unit) / unit) * unit
-                })
+        let candidates = Set([rows] + [4, 8, 16, 32].map { ($0 * context.kernels.tileRows).roundedUp(to: unit) })
         var result = self
         let kind = problem.tunedKind(sharing: sharing, context: context)
         result.tunedKind = kind

@@ -32,6 +32,15 @@ struct TiledAttention: @unchecked Sendable {
         scales = ScaleView(inputs)
     }
 
+    /// The run of a plan.
+    init(
+        _ inputs: AttentionInputs, plan: AttentionPlan, sharesHeads: Bool, context: ComputeContext
+    ) throws(AttentionError) {
+        let sizes = TileSizes(rows: plan.queryTile, keys: plan.keyTile)
+        let layout = BlockScratch(plan.problem, sizes: sizes, sharesHeads: sharesHeads, context: context)
+        try self.init(inputs, problem: plan.problem, layout: layout, context: context)
+    }
+
     /// Whether a task reads keys and values where they lie instead of packing them.
     ///
     /// With few rows, packing would cost more than the products. Decided by the rows of the whole sequence, so that a
@@ -92,33 +101,39 @@ struct TiledAttention: @unchecked Sendable {
         let skipped = (needed.lowerBound - keys.lowerBound) / kernels.panelWidth * kernels.panelWidth
         let first = keys.lowerBound + skipped
         let packed = first..<needed.upperBound
-        let keyRows = lines(key, \.key, rows, packed, problem.headDim, scratch)
+        let blockScales = scales?.block(rows.batch, first, head: rows.kvHead)
+        let keyRows = lines(key, blockScales?.key, rows, packed, problem.headDim, scratch)
         kernels.packKeys(
             scratch + layout.keyPanels + skipped * problem.headDim, rows: keyRows.base, code: keyRows.code,
-            stride: keyRows.stride, count: needed.upperBound - first, headDim: problem.headDim)
+            stride: keyRows.stride, count: packed.count, headDim: problem.headDim)
         // Widened values take the place of widened keys.
-        let valueRows = lines(value, \.value, rows, packed, problem.valueDim, scratch)
+        let valueRows = lines(value, blockScales?.value, rows, packed, problem.valueDim, scratch)
         let isFinite = kernels.packValues(
             scratch + layout.valuePanels + skipped * kernels.panelWidth, rows: valueRows.base, code: valueRows.code,
-            stride: valueRows.stride, count: needed.upperBound - first, valueDim: problem.valueDim,
-            panelRows: layout.keys)
+            stride: valueRows.stride, count: packed.count, valueDim: problem.valueDim, panelRows: layout.keys)
         return KeyValueBlock(
             keys: keys.count, keyPanels: scratch + layout.keyPanels, valuePanels: scratch + layout.valuePanels,
             valuePanelRows: layout.keys, isFinite: isFinite)
     }
 
-    /// Rows to pack: where they lie, or widened when they are integers.
+    /// Rows to pack: where they lie, or integers widened to Float and multiplied by their scales, one row behind the other.
+    ///
+    /// With many query rows the products cost far more than widening each block.
     private func lines(
-        _ operand: OperandView, _ scale: KeyPath<KeyValueScales, UnsafePointer<Float>>, _ rows: RowBlock,
-        _ keys: Range<Int>, _ width: Int, _ scratch: UnsafeMutablePointer<Float>
+        _ operand: OperandView, _ scales: UnsafePointer<Float>?, _ rows: RowBlock, _ keys: Range<Int>, _ width: Int,
+        _ scratch: UnsafeMutablePointer<Float>
     ) -> (base: UnsafeRawPointer, code: Int32, stride: Int) {
-        guard let scales, !keys.isEmpty else {
+        guard let scales else {
             return (operand.row(rows.batch, keys.lowerBound, head: rows.kvHead), operand.code, operand.rowStride)
         }
-        let block = scales.block(rows.batch, keys.lowerBound, head: rows.kvHead)
         let target = scratch + layout.widened
-        widen(
-            operand, scales: block[keyPath: scale], stride: block.stride, rows, keys: keys, width: width, into: target)
+        for (place, key) in keys.enumerated() {
+            let row = target + place * width
+            context.kernels.toFloat(
+                row, from: operand.row(rows.batch, key, head: rows.kvHead), code: operand.code, count: width)
+            let scale = scales[place * problem.kvHeads]
+            for d in 0..<width { row[d] *= scale }
+        }
         return (UnsafeRawPointer(target), DType.float32.kernelCode ?? 0, width)
     }
 
@@ -196,15 +211,10 @@ struct TiledAttention: @unchecked Sendable {
     /// Calls `body` with all tasks, or with those of some key heads at a time and the keys that they share, packed.
     func withPackedKeys(_ blocks: [RowBlock], _ body: ([RowBlock], PackedSequence?) -> Void) {
         guard PackedSequence.servesStreams(problem, context: context) else { return body(blocks, nil) }
-        let count = problem.batch * problem.kvHeads
         let step = PackedSequence.pairsAtOnce(
             problem, panelWidth: context.kernels.panelWidth, limit: PackedSequence.streamedLimit)
-        for first in stride(from: 0, to: count, by: step) {
-            let pairs = first..<min(count, first + step)
-            let packed = PackedSequence(self, pairs: pairs, blockSize: layout.keys)
-            defer { packed.free() }
-            packed.pack()
-            body(blocks.filter { pairs.contains($0.batch * problem.kvHeads + $0.kvHead) }, packed)
+        PackedSequence.inTurn(self, pairsAtOnce: step, blockSize: layout.keys) { packed in
+            body(blocks.filter(packed.holds), packed)
         }
     }
 }

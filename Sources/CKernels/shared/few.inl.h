@@ -174,7 +174,7 @@ static void add_few_sums(const struct zoo_few_args *args, const uint8_t *hidden,
     for (int64_t row = 0; row < args->rows; row++)
         for (int64_t column = 0; column < args->value_dim; column += VL) {
             vf sum = v_load(args->sums + row * args->output_stride + column);
-            if (v_any((vi)(((vi)sum & 0x7f800000) == (vi)(0x7f800000))))
+            if (v_any(v_special(sum)))
                 sum = weigh_few_guarded(args, hidden + row * ZOO_MAX_KEY_BLOCK, row, column, start, end);
             float *cell = args->output + row * args->output_stride + column;
             v_store(cell, V_FMA(v_load(cell), v_set(alpha[row]), sum));

@@ -89,7 +89,6 @@ static void pack_keys(float *panels, const void *rows, int32_t dtype, int64_t st
 
 INLINE vi pack_value_rows(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
                           int64_t value_dim, int64_t panel_rows) {
-    // The exponent field is all ones for infinities and NaN alone.
     vi special = (vi)(0);
     for (int64_t row = 0; row < count; row++) {
         const void *source = row_at(rows, dtype, row * stride);
@@ -99,7 +98,7 @@ INLINE vi pack_value_rows(float *panels, const void *rows, int32_t dtype, int64_
             for (int lane = 0; lane < NR; lane += VL) {
                 int64_t left = value_dim - column - lane;
                 vf v = left > 0 ? v_load_as(source, dtype, column + lane, left) : v_set(0);
-                special |= (vi)(((vi)v & 0x7f800000) == (vi)(0x7f800000));
+                special |= v_special(v);
                 v_store(target + lane, v);
             }
         }

@@ -44,8 +44,6 @@ static void pack_query_bytes(uint8_t *bytes, float *scales, const float *tiles, 
     }
 }
 
-INLINE vi v_special(vf v) { return (vi)(((vi)v & 0x7f800000) == (vi)(0x7f800000)); }
-
 // The mean of whole blocks of keys, padded with zeros to whole vectors. Returns whether it is finite.
 INLINE int mean_key(float *mean, const void *rows, int32_t dtype, int64_t stride, int64_t count, int64_t head_dim) {
     vi special = (vi)(0);

@@ -94,6 +94,8 @@ INLINE void v_reduce_add_16(float sums[16], const vf v[16]) {
 #endif
 }
 INLINE float v_reduce_max(vf v) { return FOLD(v, LARGER); }
+// Infinities and NaN: their exponent field alone is all ones.
+INLINE vi v_special(vf v) { return (vi)(((vi)v & 0x7f800000) == (vi)(0x7f800000)); }
 INLINE int v_any(vi v) {
     int32_t any = 0;
     UNROLL

@@ -3,17 +3,12 @@ import Kernels
 import TensorCore
 
 extension WideSearch {
-    /// The problem of the searches: values of all heads side by side, in Float.
-    static func problem(_ problem: AttentionProblem) -> AttentionProblem {
+    /// The problem of the searches: values of all heads side by side.
+    static func problem(_ problem: AttentionProblem, dtype: DType = .float32) -> AttentionProblem {
         var searches = problem
-        searches.dtype = .float32
+        searches.dtype = dtype
         searches.valueDim = problem.kvHeads * problem.valueDim
         return searches
-    }
-
-    /// Bytes of operands in Float where they have sixteen bits.
-    static func copiedBytes(_ problem: AttentionProblem) -> Int {
-        problem.dtype == .float32 ? 0 : 4 * (problem.queryCount + problem.keyCount + problem.valueCount)
     }
 }
 

@@ -23,10 +23,7 @@ struct WideSearch {
             dtype: dtype, shape: [value.shape[0], value.shape[1], value.shape[2], value.shape[2] * value.shape[3]],
             strides: [joined.strides[0], joined.strides[1], 0, 1], offset: joined.offset, storage: joined.storage)
         self.inputs = wide
-        var searches = problem
-        searches.dtype = dtype
-        searches.valueDim = problem.kvHeads * problem.valueDim
-        self.problem = searches
+        self.problem = Self.problem(problem, dtype: dtype)
     }
 
     /// The gradient by the values: what each search says of a value head, added up.
