@@ -111,6 +111,7 @@ extension AttentionFeature {
         case .gradients: "leave gradients out"
         case .memory: "allow more bytes"
         case .int8Keys: "convert keys and values to \(problem.dtype.rawValue), multiplied by their scales"
+        case .pages: "gather the keys and values of each sequence, or use paged"
         case .dtype, .headDim, .bias, .softcap, .alibi, .sinks, .logSumExp, .configuration: "leave \(rawValue) out"
         }
     }

@@ -26,6 +26,9 @@ public struct AttentionInputs: Sendable {
     public var keyScales: Tensor?
     /// What INT8 values are multiplied by, likewise.
     public var valueScales: Tensor?
+    /// Where keys and values lie, when they are kept in pages: keys are then `[pages, pageSize, kvHeads, headDim]`, values and
+    /// scales likewise.
+    public var pages: PagedKeys?
     /// What the operator owns, by the names of ``AttentionOperator/parameters(for:)``; F32.
     public var parameters: [String: Tensor]
 
@@ -33,7 +36,8 @@ public struct AttentionInputs: Sendable {
     public init(
         query: Tensor, key: Tensor, value: Tensor, bias: Tensor? = nil, mask: Tensor? = nil,
         queryLengths: [Int]? = nil, keyLengths: [Int]? = nil, alibiSlopes: [Float]? = nil, sinks: [Float]? = nil,
-        keyScales: Tensor? = nil, valueScales: Tensor? = nil, parameters: [String: Tensor] = [:]
+        keyScales: Tensor? = nil, valueScales: Tensor? = nil, pages: PagedKeys? = nil,
+        parameters: [String: Tensor] = [:]
     ) {
         self.query = query
         self.key = key
@@ -46,13 +50,15 @@ public struct AttentionInputs: Sendable {
         self.sinks = sinks
         self.keyScales = keyScales
         self.valueScales = valueScales
+        self.pages = pages
         self.parameters = parameters
     }
 }
 
 /// The result of one attention call.
 public struct AttentionOutput: Sendable {
-    /// `[batch, queryLength, heads, valueDim]`, of the inputs' element type.
+    /// `[batch, queryLength, heads, valueDim]`, of the inputs' element type; `[1, rows, heads, valueDim]` where the sequences'
+    /// queries are one behind the other (``PagedKeys/queryStarts``), and the log-sum-exp likewise.
     ///
     /// A row that sees no key is zero.
     public var output: Tensor

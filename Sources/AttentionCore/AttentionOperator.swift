@@ -130,6 +130,10 @@ extension AttentionOperator {
                     .int8Keys, "are rounded, which has no derivative",
                     remedy: "convert keys and values to \(problem.dtype.rawValue), multiplied by their scales"))
         }
+        if problem.pages != nil {
+            reasons.append(
+                .init(.pages, "are for inference", remedy: "gather the keys and values of each sequence"))
+        }
         if let function = problem.options.scoreFunction, function.derivative == nil {
             reasons.append(
                 .init(

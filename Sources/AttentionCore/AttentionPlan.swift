@@ -79,7 +79,7 @@ public struct GradientPlan: Sendable, Hashable {
 
 extension AttentionProblem {
     /// Bytes of the log-sum-exp.
-    package var logSumExpBytes: Int { batch * heads * queryLength * 4 }
+    package var logSumExpBytes: Int { queryRows * heads * 4 }
 
     /// Bytes of the gradients by query, key, value, bias and sinks.
     package var gradientBytes: Int {

@@ -12,9 +12,13 @@ extension AttentionProblem {
         guard query.rank == 4 else {
             throw .invalidShape(operand: "query", expected: "[batch, queryLength, heads, headDim]", actual: query)
         }
-        guard key.rank == 4, key[0] == query[0], key[3] == query[3] else {
-            throw .invalidShape(
-                operand: "key", expected: "[\(query[0]), keyLength, kvHeads, \(query[3])]", actual: key)
+        if let pages = inputs.pages {
+            try Self.check(pages, inputs)
+        } else {
+            guard key.rank == 4, key[0] == query[0], key[3] == query[3] else {
+                throw .invalidShape(
+                    operand: "key", expected: "[\(query[0]), keyLength, kvHeads, \(query[3])]", actual: key)
+            }
         }
         guard value.rank == 4, value[0] == key[0], value[1] == key[1], value[2] == key[2] else {
             throw .invalidShape(
@@ -45,14 +49,21 @@ extension AttentionProblem {
                 operand: name,
                 reason: "the last dimension has stride \(tensor.strides[3]); expected 1, so call contiguous()")
         }
+        let pages = inputs.pages
+        let ragged = pages?.queryLengths
         self.init(
-            batch: query[0], queryLength: query[1], keyLength: key[1], heads: query[2], kvHeads: key[2],
+            batch: pages?.sequences ?? query[0], queryLength: ragged.map { $0.max() ?? 0 } ?? query[1],
+            keyLength: pages.map { $0.keyLengths.max() ?? 0 } ?? key[1], heads: query[2], kvHeads: key[2],
             headDim: query[3], valueDim: value[3], dtype: inputs.query.dtype, options: options,
-            queryLengths: inputs.queryLengths, keyLengths: inputs.keyLengths, biasShape: inputs.bias?.shape,
-            maskShape: inputs.mask?.shape, hasALiBi: inputs.alibiSlopes != nil, hasSinks: inputs.sinks != nil,
-            hasInt8Keys: hasInt8Keys)
+            queryLengths: ragged ?? inputs.queryLengths, keyLengths: pages?.keyLengths ?? inputs.keyLengths,
+            biasShape: inputs.bias?.shape, maskShape: inputs.mask?.shape, hasALiBi: inputs.alibiSlopes != nil,
+            hasSinks: inputs.sinks != nil, hasInt8Keys: hasInt8Keys,
+            pages: pages.map {
+                PageLayout(pages: key[0], pageSize: $0.pageSize, rows: $0.queryStarts == nil ? nil : query[1])
+            })
         try checkModifiers(inputs)
         try validate()
+        try pages?.check(seenBy: self)
     }
 
     /// Checks a problem that was not made from operands.
@@ -86,6 +97,49 @@ extension AttentionProblem {
         try checkLengths("query_lengths", queryLengths, limit: queryLength)
         try checkLengths("key_lengths", keyLengths, limit: keyLength)
         try options.validate()
+    }
+
+    private static func check(_ pages: PagedKeys, _ inputs: AttentionInputs) throws(AttentionError) {
+        let query = inputs.query.shape
+        let key = inputs.key.shape
+        guard key.rank == 4, key[1] == pages.pageSize, key[3] == query[3] else {
+            throw .invalidShape(
+                operand: "key", expected: "[pages, \(pages.pageSize), kvHeads, \(query[3])]", actual: key)
+        }
+        if let starts = pages.queryStarts {
+            let rows = starts.last ?? 0
+            guard query[0] == 1, query[1] == rows else {
+                throw .invalidShape(
+                    operand: "query", expected: "[1, \(rows), heads, headDim] as query_starts say", actual: query)
+            }
+            guard inputs.queryLengths == nil else {
+                throw .invalidValue(
+                    operand: "query_lengths", expected: "none beside query_starts",
+                    actual: "\(inputs.queryLengths ?? [])")
+            }
+        } else if query[0] != pages.sequences {
+            throw .invalidShape(
+                operand: "query",
+                expected: "[\(pages.sequences), queryLength, heads, headDim], one for each block table",
+                actual: query)
+        }
+        guard inputs.keyLengths == nil || inputs.keyLengths == pages.keyLengths else {
+            throw .invalidValue(
+                operand: "key_lengths", expected: "those of the pages, \(pages.keyLengths)",
+                actual: "\(inputs.keyLengths ?? [])")
+        }
+        try pages.check(pages: key[0])
+        guard key[0] * pages.pageSize <= Int(Int32.max) else {
+            throw .invalidShape(operand: "key", expected: "at most \(Int32.max) slots", actual: key)
+        }
+        for (name, tensor) in [("key", inputs.key), ("value", inputs.value)]
+        where tensor.shape.rank == 4 && tensor.strides[0] != tensor.strides[1] * tensor.shape[1] && tensor.shape[0] > 1
+        {
+            throw .tensor(
+                operand: name,
+                reason:
+                    "pages must lie one behind the other: strides \(tensor.strides) are not those of \(tensor.shape)")
+        }
     }
 
     private static let floatingPoint: [DType] = [.float32, .float16, .bfloat16, .float64]

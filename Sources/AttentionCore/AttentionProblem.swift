@@ -36,13 +36,15 @@ public struct AttentionProblem: Sendable, Hashable {
     public var hasSinks: Bool
     /// Whether keys and values are INT8 with a scale for each key and head.
     public var hasInt8Keys: Bool
+    /// The pages in which keys and values lie, where they do.
+    public var pages: PageLayout?
 
     /// A problem without data.
     public init(
         batch: Int = 1, queryLength: Int, keyLength: Int? = nil, heads: Int, kvHeads: Int? = nil, headDim: Int,
         valueDim: Int? = nil, dtype: DType = .float32, options: AttentionOptions = .init(),
         queryLengths: [Int]? = nil, keyLengths: [Int]? = nil, biasShape: Shape? = nil, maskShape: Shape? = nil,
-        hasALiBi: Bool = false, hasSinks: Bool = false, hasInt8Keys: Bool = false
+        hasALiBi: Bool = false, hasSinks: Bool = false, hasInt8Keys: Bool = false, pages: PageLayout? = nil
     ) {
         self.batch = batch
         self.queryLength = queryLength
@@ -60,6 +62,7 @@ public struct AttentionProblem: Sendable, Hashable {
         self.hasALiBi = hasALiBi
         self.hasSinks = hasSinks
         self.hasInt8Keys = hasInt8Keys
+        self.pages = pages
     }
 
     /// Query heads that share one key head.
@@ -90,6 +93,7 @@ public struct AttentionProblem: Sendable, Hashable {
         if hasALiBi { result.insert(.alibi) }
         if hasSinks { result.insert(.sinks) }
         if hasInt8Keys { result.insert(.int8Keys) }
+        if pages != nil { result.insert(.pages) }
         if options.scoreFunction != nil { result.insert(.scoreFunction) }
         options.mask.addFeatures(to: &result)
         return result
@@ -115,8 +119,23 @@ public struct AttentionProblem: Sendable, Hashable {
         return pairs * Double(heads) * 2 * Double(headDim + valueDim)
     }
 
+    /// Query rows of all sequences, padding included.
+    public var queryRows: Int { pages?.rows ?? batch * queryLength }
+
+    /// The shape of the output.
+    public var outputShape: Shape {
+        if let rows = pages?.rows { return [1, rows, heads, valueDim] }
+        return [batch, queryLength, heads, valueDim]
+    }
+
+    /// The shape of the log-sum-exp.
+    public var logSumExpShape: Shape {
+        if let rows = pages?.rows { return [1, heads, rows] }
+        return [batch, heads, queryLength]
+    }
+
     /// Bytes of the output tensor.
-    public var outputBytes: Int { batch * queryLength * heads * valueDim * dtype.byteWidth }
+    public var outputBytes: Int { queryRows * heads * valueDim * dtype.byteWidth }
 }
 
 extension AttentionMask {

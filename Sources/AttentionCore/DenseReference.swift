@@ -26,6 +26,9 @@ public enum DenseReference {
     public static func forward(
         _ inputs: AttentionInputs, options: AttentionOptions, precision: ReferencePrecision
     ) throws(AttentionError) -> AttentionOutput {
+        if let pages = inputs.pages {
+            return try forward(inputs.gathered(), options: options, precision: precision).ungathered(for: pages)
+        }
         let problem = try AttentionProblem(inputs, options: options)
         switch precision {
         case .float: return try DenseComputation<Float>(problem, inputs).run()

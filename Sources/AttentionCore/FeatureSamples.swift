@@ -31,6 +31,9 @@ extension AttentionFeature {
         case .alibi: result.hasALiBi = true
         case .sinks: result.hasSinks = true
         case .int8Keys: result.hasInt8Keys = true
+        case .pages:
+            result.pages = PageLayout(pages: (plain.batch * plain.keyLength + 15) / 16, pageSize: 16)
+            result.keyLengths = [Int](repeating: plain.keyLength, count: plain.batch)
         case .dropout: result.options.dropout = 0.1
         }
         return result

@@ -148,6 +148,10 @@ extension ConfiguredOperator {
         if !capabilities.features.contains(.logSumExp) {
             reasons.append(.init(.logSumExp, "is not computed", remedy: "use an operator that has it"))
         }
+        if problem.pages != nil {
+            reasons.append(
+                .init(.pages, "are not cut", remedy: "gather the keys and values of each sequence"))
+        }
         if problem.options.dropout > 0 {
             reasons.append(.init(.dropout, "counts the places of the whole", remedy: "set dropout to 0"))
         }

@@ -75,6 +75,8 @@ public enum AttentionFeature: String, Sendable, Hashable, Codable, CaseIterable 
     case scoreFunction = "score-function"
     /// INT8 keys and values with a scale for each key and head.
     case int8Keys = "int8-keys"
+    /// Keys and values in pages.
+    case pages
     /// Derivatives of a loss by the operands.
     case gradients
     /// The bytes that a call may hold at its peak.
@@ -109,6 +111,7 @@ extension AttentionFeature {
         case .maskFunction: "mask written in Swift"
         case .scoreFunction: "change of scores written in Swift"
         case .int8Keys: "INT8 keys and values with a scale for each key and head"
+        case .pages: "keys and values in pages"
         case .gradients: "gradients"
         case .memory: "bytes at the peak"
         }

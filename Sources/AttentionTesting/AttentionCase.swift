@@ -63,6 +63,23 @@ public struct AttentionCase: Sendable, Codable, Hashable {
         }
     }
 
+    /// Keys and values in pages.
+    public struct Pages: Sendable, Codable, Hashable {
+        /// Keys of a page.
+        public var size: Int
+        /// The seed of the pages' order.
+        public var seed: UInt64
+        /// Whether queries stand one behind the other, without padding.
+        public var isRagged: Bool?
+
+        /// Pages of a size in an order.
+        public init(size: Int, seed: UInt64, isRagged: Bool? = nil) {
+            self.size = size
+            self.seed = seed
+            self.isRagged = isRagged
+        }
+    }
+
     /// The seeds of the operands.
     public struct Seeds: Sendable, Codable, Hashable {
         /// Of the queries.
@@ -113,6 +130,8 @@ public struct AttentionCase: Sendable, Codable, Hashable {
     public var isStrided: Bool?
     /// Whether keys and values are rounded to INT8.
     public var hasInt8Keys: Bool?
+    /// Pages in which keys and values lie.
+    public var pages: Pages?
 
     /// A case of one sequence and one head.
     public init(_ name: String, queryLength: Int, keyLength: Int? = nil, headDim: Int, valueDim: Int? = nil) {
@@ -142,7 +161,9 @@ public struct AttentionCase: Sendable, Codable, Hashable {
             value: operand([batch, keyLength, kvHeads, valueDim], seeds.value),
             bias: bias.map(Self.tensor), mask: mask.map(Self.tensor),
             queryLengths: queryLengths, keyLengths: keyLengths, alibiSlopes: alibiSlopes, sinks: sinks)
-        return hasInt8Keys == true ? inputs.quantizingKeys : inputs
+        let rounded = hasInt8Keys == true ? inputs.quantizingKeys : inputs
+        guard let pages else { return rounded }
+        return (try? rounded.paged(pageSize: pages.size, seed: pages.seed, isRagged: pages.isRagged == true)) ?? rounded
     }
 
     private func operand(_ shape: Shape, _ seed: UInt64) -> Tensor {

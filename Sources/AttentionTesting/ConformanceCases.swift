@@ -7,7 +7,7 @@ public enum ConformanceCases {
     ///
     /// Small enough that all of them run in seconds.
     public static let standard: [AttentionCase] =
-        lengths + headDims + groups + masks + dense + padding + modifiers + storage + decoding
+        lengths + headDims + groups + masks + dense + padding + modifiers + storage + decoding + paging
 
     static func make(
         _ name: String, _ queryLength: Int, _ keyLength: Int? = nil, dim: Int = 32, valueDim: Int? = nil,

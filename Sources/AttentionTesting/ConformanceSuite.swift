@@ -107,7 +107,7 @@ public enum ConformanceSuite {
         of result: AttentionOutput, _ problem: AttentionProblem, _ configured: ConfiguredOperator
     ) -> [String] {
         var failures: [String] = []
-        let shape = Shape([problem.batch, problem.queryLength, problem.heads, problem.valueDim])
+        let shape = problem.outputShape
         if result.output.shape != shape || result.output.dtype != problem.dtype {
             failures.append(
                 "output is \(result.output.dtype.rawValue) \(result.output.shape); expected "
@@ -117,7 +117,7 @@ public enum ConformanceSuite {
             let isDeclared = configured.capabilities.features.contains(.logSumExp)
             return failures + (isDeclared ? ["logSumExp is missing though it is declared"] : [])
         }
-        let rows = Shape([problem.batch, problem.heads, problem.queryLength])
+        let rows = problem.logSumExpShape
         if logSumExp.shape != rows || logSumExp.dtype != .float32 {
             failures.append("logSumExp is \(logSumExp.dtype.rawValue) \(logSumExp.shape); expected F32 \(rows)")
         }

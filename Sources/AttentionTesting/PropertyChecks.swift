@@ -17,14 +17,17 @@ public struct PropertyChecks: Sendable {
         public let name: String
         /// The traits without which the law says nothing about an operator.
         public let needs: Set<AttentionTrait>
+        /// The feature without which the law says nothing about an operator.
+        public let feature: AttentionFeature?
         let check: @Sendable (PropertyChecks) throws -> [String]
 
         init(
-            name: String, needs: Set<AttentionTrait> = [],
+            name: String, needs: Set<AttentionTrait> = [], feature: AttentionFeature? = nil,
             check: @escaping @Sendable (PropertyChecks) throws -> [String]
         ) {
             self.name = name
             self.needs = needs
+            self.feature = feature
             self.check = check
         }
     }
@@ -40,7 +43,7 @@ public struct PropertyChecks: Sendable {
     }
 
     /// Every law.
-    public static let laws: [Law] = masking + algebra + invariance
+    public static let laws: [Law] = masking + algebra + invariance + paging
 
     /// What the laws found.
     public struct Report: Sendable {
@@ -48,7 +51,7 @@ public struct PropertyChecks: Sendable {
         public var failures: [String] = []
         /// Laws whose problems the operator refuses with reasons: they say nothing about it.
         public var inapplicable: [String] = []
-        /// Laws of traits that the operator does not claim.
+        /// Laws of traits or features that the operator does not claim.
         public var unclaimed: [String] = []
     }
 
@@ -56,7 +59,10 @@ public struct PropertyChecks: Sendable {
     public func run() -> Report {
         var report = Report()
         for law in Self.laws {
-            guard law.needs.isSubset(of: configured.capabilities.traits) else {
+            let capabilities = configured.capabilities
+            guard law.needs.isSubset(of: capabilities.traits),
+                law.feature.map(capabilities.features.contains) ?? true
+            else {
                 report.unclaimed.append(law.name)
                 continue
             }

@@ -89,12 +89,18 @@ package struct KeyValueBlock {
     package var valuePanelRows: Int
     /// Whether every value is finite; if not, hidden keys are passed over one by one.
     package var isFinite: Bool
+    /// What the panels' integers are multiplied by; `nil` for floating-point keys and values.
+    package var scales: KeyValueScales?
+    /// The slot of each key's scales; `nil` where keys follow each other.
+    package var slots: UnsafePointer<Int32>?
 
     /// A block.
     package init(
         keys: Int, keyPanels: UnsafeMutablePointer<Float>, valuePanels: UnsafeMutablePointer<Float>,
-        valuePanelRows: Int, isFinite: Bool
+        valuePanelRows: Int, isFinite: Bool, scales: KeyValueScales? = nil, slots: UnsafePointer<Int32>? = nil
     ) {
+        self.scales = scales
+        self.slots = slots
         self.keys = keys
         self.keyPanels = keyPanels
         self.valuePanels = valuePanels
@@ -119,13 +125,13 @@ package struct FewOperands {
     package var query: UnsafePointer<Float>
     /// Floats between two query rows.
     package var queryStride: Int
-    /// The block's first key.
+    /// Slot 0 of the keys.
     package var key: UnsafeRawPointer
     /// Elements between two keys.
     package var keyStride: Int
     /// Elements between two key heads.
     package var keyHeadStride: Int
-    /// The block's first value.
+    /// Slot 0 of the values.
     package var value: UnsafeRawPointer
     /// Elements between two values.
     package var valueStride: Int
@@ -133,6 +139,8 @@ package struct FewOperands {
     package var valueHeadStride: Int
     /// The element type of keys and values.
     package var code: Int32
+    /// The slot of each key of the block; `nil` where keys follow each other.
+    package var slots: UnsafePointer<Int32>?
     /// What integers are multiplied by, one number for each key and head; `nil` for floating-point keys and values.
     package var scales: KeyValueScales?
 
@@ -140,9 +148,10 @@ package struct FewOperands {
     package init(
         rows: Int, kvHeads: Int, group: Int, headDim: Int, valueDim: Int, query: UnsafePointer<Float>,
         queryStride: Int, key: UnsafeRawPointer, keyStride: Int, keyHeadStride: Int, value: UnsafeRawPointer,
-        valueStride: Int, valueHeadStride: Int, code: Int32,
+        valueStride: Int, valueHeadStride: Int, code: Int32, slots: UnsafePointer<Int32>? = nil,
         scales: KeyValueScales? = nil
     ) {
+        self.slots = slots
         self.rows = rows
         self.kvHeads = kvHeads
         self.group = group
@@ -163,11 +172,11 @@ package struct FewOperands {
 
 /// The scales of a block's INT8 keys and values.
 package struct KeyValueScales {
-    /// The scale of the block's first key.
+    /// The scale of the key in slot 0.
     package var key: UnsafePointer<Float>
-    /// The scale of the block's first value.
+    /// The scale of the value in slot 0.
     package var value: UnsafePointer<Float>
-    /// Floats between the scales of two keys.
+    /// Floats between the scales of two slots.
     package var stride: Int
     /// Floats between the scales of two heads.
     package var headStride: Int
@@ -178,6 +187,10 @@ package struct KeyValueScales {
         self.value = value
         self.stride = stride
         self.headStride = headStride
+    }
+
+    var c: zoo_scales {
+        zoo_scales(key: key, value: value, stride: Int64(stride), head_stride: Int64(headStride))
     }
 }
 
@@ -207,19 +220,22 @@ extension KernelTable {
     }
 
     /// Packs keys into transposed panels.
+    /// - Parameter slots: where each key lies, counted in strides from `rows`; `nil` where they follow each other.
     package func packKeys(
-        _ panels: UnsafeMutablePointer<Float>, rows: UnsafeRawPointer, code: Int32, stride: Int, count: Int,
-        headDim: Int
+        _ panels: UnsafeMutablePointer<Float>, rows: UnsafeRawPointer, slots: UnsafePointer<Int32>? = nil, code: Int32,
+        stride: Int, count: Int, headDim: Int
     ) {
-        c.pointee.pack_keys(panels, rows, code, Int64(stride), Int64(count), Int64(headDim))
+        c.pointee.pack_keys(panels, rows, slots, code, Int64(stride), Int64(count), Int64(headDim))
     }
 
     /// Packs values into panels; returns whether every value is finite.
+    /// - Parameter slots: as for keys.
     package func packValues(
-        _ panels: UnsafeMutablePointer<Float>, rows: UnsafeRawPointer, code: Int32, stride: Int, count: Int,
-        valueDim: Int, panelRows: Int
+        _ panels: UnsafeMutablePointer<Float>, rows: UnsafeRawPointer, slots: UnsafePointer<Int32>? = nil, code: Int32,
+        stride: Int, count: Int, valueDim: Int, panelRows: Int
     ) -> Bool {
-        c.pointee.pack_values(panels, rows, code, Int64(stride), Int64(count), Int64(valueDim), Int64(panelRows)) != 0
+        c.pointee.pack_values(
+            panels, rows, slots, code, Int64(stride), Int64(count), Int64(valueDim), Int64(panelRows)) != 0
     }
 
     /// One step of online softmax: rows against one block of keys (FlashAttention-2, algorithm 1, lines 8 to 10).
@@ -232,7 +248,8 @@ extension KernelTable {
             query_tiles: queryTiles, key_panels: block.keyPanels, value_panels: block.valuePanels,
             value_panel_rows: Int64(block.valuePanelRows), output: state.output,
             output_stride: Int64(state.outputStride), row_max: state.rowMax, row_sum: state.rowSum, scores: scores,
-            modifiers: modifiers.c, guarded: block.isFinite ? 0 : 1)
+            scales: block.scales?.c ?? zoo_scales(), slots: block.slots, modifiers: modifiers.c,
+            guarded: block.isFinite ? 0 : 1)
         c.pointee.attend_block(&arguments)
     }
 
@@ -249,11 +266,10 @@ extension KernelTable {
             rows: Int64(operands.rows), keys: Int64(keys), kv_heads: Int64(operands.kvHeads),
             group: Int64(operands.group), head_dim: Int64(operands.headDim), value_dim: Int64(operands.valueDim),
             query: operands.query, query_stride: Int64(operands.queryStride), key: operands.key,
-            value: operands.value, key_stride: Int64(operands.keyStride), value_stride: Int64(operands.valueStride),
-            key_head_stride: Int64(operands.keyHeadStride), value_head_stride: Int64(operands.valueHeadStride),
-            dtype: operands.code, key_scale: operands.scales?.key, value_scale: operands.scales?.value,
-            scale_stride: Int64(operands.scales?.stride ?? 0),
-            scale_head_stride: Int64(operands.scales?.headStride ?? 0), output: state.output,
+            value: operands.value, slots: operands.slots, key_stride: Int64(operands.keyStride),
+            value_stride: Int64(operands.valueStride), key_head_stride: Int64(operands.keyHeadStride),
+            value_head_stride: Int64(operands.valueHeadStride), dtype: operands.code,
+            scales: operands.scales?.c ?? zoo_scales(), output: state.output,
             output_stride: Int64(state.outputStride), row_max: state.rowMax, row_sum: state.rowSum, scores: scores,
             sums: sums, modifiers: modifiers.c)
         c.pointee.attend_few(&arguments)

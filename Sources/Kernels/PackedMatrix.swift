@@ -45,7 +45,7 @@ public struct PackedMatrix: Sendable {
         for panel in 0..<(rows + width - 1) / width {
             let start = panel * width
             table.c.pointee.pack_keys(
-                target.base + start * columns, source.base + start * stride * byteWidth, code, Int64(stride),
+                target.base + start * columns, source.base + start * stride * byteWidth, nil, code, Int64(stride),
                 Int64(min(width, rows - start)), Int64(columns))
         }
         withExtendedLifetime(dense) {}

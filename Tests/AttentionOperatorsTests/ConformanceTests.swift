@@ -9,6 +9,9 @@ import Testing
 @Suite struct ConformanceTests {
     static let ids = OperatorRegistry.builtIn.entries.map(\.id)
 
+    /// Cases that `paged` alone does not have to itself.
+    private static let contiguous = ConformanceCases.standard.filter { $0.pages == nil }
+
     /// How many standard cases an operator must accept: all but Double storage, which `full` alone has; `local` also
     /// needs a window, and others take less by their nature.
     static func minimumAccepted(_ id: String) -> Int {
@@ -23,11 +26,11 @@ import Testing
         // No masks but padding; favor takes causal too.
         case "linformer", "nystrom", "orthoformer": 104
         case "favor": 214
-        case "full": ConformanceCases.standard.filter { $0.hasInt8Keys != true }.count
-        case "flash", "grouped-query", "memory-efficient":
-            ConformanceCases.standard.filter { $0.dtype != .float64 }.count
+        case "full": contiguous.filter { $0.hasInt8Keys != true }.count
+        case "paged": ConformanceCases.standard.filter { $0.dtype != .float64 }.count
+        case "flash", "grouped-query", "memory-efficient": contiguous.filter { $0.dtype != .float64 }.count
         // INT8 keys and values are read by the streaming operators alone.
-        default: ConformanceCases.standard.filter { $0.dtype != .float64 && $0.hasInt8Keys != true }.count
+        default: contiguous.filter { $0.dtype != .float64 && $0.hasInt8Keys != true }.count
         }
     }
 
@@ -58,7 +61,7 @@ import Testing
     @Test(arguments: ["local"])
     func windowsCoverMostCases(id: String) throws {
         // With a window that hides nothing, the windowed operator runs every case that has no mask expression.
-        let cases = ConformanceCases.standard.filter { $0.config["mask"] == nil && $0.config["window"] == nil }
+        let cases = Self.contiguous.filter { $0.config["mask"] == nil && $0.config["window"] == nil }
             .map { original in
                 var wide = original
                 wide.config["window"] = [100_000, 100_000]
@@ -75,9 +78,11 @@ import Testing
             ("flash", ["keyTile": 1, "queryTile": 1]), ("flash", ["keyTile": 96, "queryTile": 37]),
             ("flash", ["keyTile": 512, "queryTile": 1000]), ("memory-efficient", ["keyChunk": 7, "queryChunk": 5]),
             ("memory-efficient", ["keyChunk": 200, "queryChunk": 300]), ("grouped-query", ["keySplit": 64]),
+            ("paged", ["keyTile": 1]), ("paged", ["keyTile": 300, "sharesPrefixes": false]),
         ]
-        let cases = ConformanceCases.standard.filter { $0.dtype != .float64 && $0.headDim <= 64 }
         for (id, configuration) in variants {
+            let cases = (id == "paged" ? ConformanceCases.standard : Self.contiguous)
+                .filter { $0.dtype != .float64 && $0.headDim <= 64 }
             let report = ConformanceSuite.run(
                 try OperatorRegistry.builtIn.make(id, configuration: configuration), contexts: [try ComputeContext()],
                 cases: cases, minimumAccepted: cases.count)

@@ -13,6 +13,8 @@ enum Fault: String, CaseIterable, Codable, Sendable {
     // Determinism.
     case threadsMoveChunks, batchMovesChunks, paddingMovesChunks, queriesMoveChunks, stridesMoveChunks
     case repeatsDiffer, modifiesQuery, modifiesBias
+    // Pages.
+    case pageOrderIgnored, sharedPagesMoveChunks, raggedRowsMoveChunks, absentPagesMoveChunks
     // Form.
     case outputInFloat, logSumExpMissing, throwsOtherReasons, refusesTooMuch
 
@@ -63,7 +65,15 @@ enum Fault: String, CaseIterable, Codable, Sendable {
         case .threadsMoveChunks: ["the number of threads does not change a bit"]
         case .batchMovesChunks: ["batch company and padding do not change a bit"]
         case .paddingMovesChunks: ["long sequences keep their bits in a padded batch"]
-        case .queriesMoveChunks: ["the other queries of a call do not change a bit"]
+        case .queriesMoveChunks:
+            [
+                "the other queries of a call do not change a bit",
+                "a row's bits do not depend on how the queries are cut",
+            ]
+        case .pageOrderIgnored: [Self.standardCases, "pages of any size and order do not change a bit"]
+        case .sharedPagesMoveChunks: ["sequences that share pages have the bits that they have alone"]
+        case .raggedRowsMoveChunks: ["ragged queries are padded ones without the padding"]
+        case .absentPagesMoveChunks: ["pages behind a window need not exist"]
         case .stridesMoveChunks: ["strides do not change a bit"]
         case .repeatsDiffer, .modifiesQuery, .modifiesBias: ["repeating a call does not change a bit, nor its inputs"]
         case .outputInFloat, .logSumExpMissing, .throwsOtherReasons, .refusesTooMuch: [Self.standardCases]

@@ -44,10 +44,40 @@ struct SabotagedAttention: AttentionOperator {
     func forward(
         _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
     ) throws(AttentionError) -> AttentionOutput {
+        if let pages = inputs.pages { return try forward(inputs, pages, plan.problem.options, context) }
+        return try forward(inputs, plan: plan, context, firstChunk: 16)
+    }
+
+    /// Pages are gathered first.
+    private func forward(
+        _ inputs: AttentionInputs, _ pages: PagedKeys, _ options: AttentionOptions, _ context: ComputeContext
+    ) throws(AttentionError) -> AttentionOutput {
+        var inputs = inputs
+        if configuration.fault == .pageOrderIgnored {
+            inputs.pages = try PagedKeys(
+                pageSize: pages.pageSize, blockTables: pages.blockTables.map { $0.sorted() },
+                keyLengths: pages.keyLengths, queryStarts: pages.queryStarts)
+        }
+        let firsts = pages.blockTables.compactMap(\.first)
+        let moves =
+            switch configuration.fault {
+            case .sharedPagesMoveChunks: Set(firsts).count < firsts.count
+            case .raggedRowsMoveChunks: pages.queryStarts != nil
+            case .absentPagesMoveChunks: firsts.contains(PagedKeys.absentPage)
+            default: false
+            }
+        let gathered = inputs.gathered()
+        let plan = plan(try AttentionProblem(gathered, options: options), context: context)
+        return try forward(gathered, plan: plan, context, firstChunk: moves ? 17 : 16).ungathered(for: pages)
+    }
+
+    private func forward(
+        _ inputs: AttentionInputs, plan: AttentionPlan, _ context: ComputeContext, firstChunk: Int
+    ) throws(AttentionError) -> AttentionOutput {
         let problem = plan.problem
         let fault = configuration.fault
         let computation = SabotagedComputation(
-            problem: problem, inputs: inputs, fault: fault, chunk: chunk(inputs, problem, context))
+            problem: problem, inputs: inputs, fault: fault, chunk: chunk(inputs, problem, context) + firstChunk - 16)
         var output = [Float](
             repeating: 0, count: problem.batch * problem.queryLength * problem.heads * problem.valueDim)
         var logSumExp = [Float](repeating: -.infinity, count: problem.batch * problem.heads * problem.queryLength)

@@ -49,7 +49,9 @@ import Testing
     func bytesStayWithinTheDeclaredError(isa: String, keyBlock: Int) throws {
         let report = ConformanceSuite.run(
             try Self.make(["keyBlock": .integer(keyBlock)]), contexts: [try ComputeContext(threads: 2, isa: isa)],
-            minimumAccepted: ConformanceCases.standard.filter { $0.dtype != .float64 && $0.hasInt8Keys != true }.count)
+            minimumAccepted: ConformanceCases.standard.filter {
+                $0.dtype != .float64 && $0.hasInt8Keys != true && $0.pages == nil
+            }.count)
         #expect(report.isPassing, "\(report)")
         print("sage, blocks of \(keyBlock) on \(isa): worst error \(report.worst) of its limit")
         // Otherwise nothing was rounded, or the limit is loose.

@@ -13,7 +13,6 @@ struct BlockScratch: Sendable {
     private let hasMask: Bool
     private let sharesHeads: Bool
     private let drops: Bool
-    private let widens: Bool
     /// Rows that are computed on keys and values in place.
     private let fewRows: Int
 
@@ -35,7 +34,6 @@ struct BlockScratch: Sendable {
         hasMask = problem.maskShape != nil || problem.options.mask.band(problem.geometryOfExtents) == nil
         self.sharesHeads = sharesHeads && problem.group > 1
         drops = problem.options.dropout > 0
-        widens = problem.hasInt8Keys
     }
 
     // Offsets follow the order of use; each region starts on a cache line.
@@ -60,8 +58,7 @@ struct BlockScratch: Sendable {
     var biasTile: Int { maskRows + (2 * rows).roundedUp(to: 16) }
     var maskTile: Int { biasTile + (hasBias ? rows * keys : 0).roundedUp(to: 16) }
     var gathered: Int { maskTile + (hasMask ? rows * keys / 4 : 0).roundedUp(to: 16) }
-    var widened: Int { gathered + (sharesHeads ? rows * headDim : 0).roundedUp(to: 16) }
-    var total: Int { widened + (widens ? keys * max(headDim, outputStride) : 0).roundedUp(to: 16) }
+    var total: Int { gathered + (sharesHeads ? rows * headDim : 0).roundedUp(to: 16) }
 
     /// Floats between two query rows that are not packed into tiles: whole vectors.
     var queryStride: Int { headDim.roundedUp(to: 16) }

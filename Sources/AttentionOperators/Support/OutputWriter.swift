@@ -10,20 +10,23 @@ struct OutputWriter: @unchecked Sendable {
     private let problem: AttentionProblem
     private let sinks: [Float]?
     private let code: Int32
+    /// The first row of each sequence, where sequences are one behind the other.
+    private let queryStarts: [Int]?
     private let outputAddress: UnsafeMutableRawPointer
     private let logSumExpAddress: UnsafeMutablePointer<Float>
 
     /// Tasks write every row but padded ones, which are zero, with a log-sum-exp of -infinity.
-    init(_ problem: AttentionProblem, sinks: [Float]?) {
+    init(_ problem: AttentionProblem, sinks: [Float]?, queryStarts: [Int]? = nil) {
         self.problem = problem
         self.sinks = sinks
-        output = Tensor(
-            unwritten: [problem.batch, problem.queryLength, problem.heads, problem.valueDim], dtype: problem.dtype)
-        logSumExp = Tensor(zeros: [problem.batch, problem.heads, problem.queryLength])
+        self.queryStarts = queryStarts
+        output = Tensor(unwritten: problem.outputShape, dtype: problem.dtype)
+        logSumExp = Tensor(zeros: problem.logSumExpShape)
         code = problem.dtype.kernelCode ?? 0
         outputAddress = output.freshMutableAddress
         logSumExpAddress = logSumExp.freshMutableAddress.assumingMemoryBound(to: Float.self)
         logSumExpAddress.update(repeating: -.infinity, count: logSumExp.count)
+        guard queryStarts == nil else { return }
         let rowBytes = problem.heads * problem.valueDim * problem.dtype.byteWidth
         for batch in 0..<problem.batch {
             let length = problem.geometry(batch).queryLength
@@ -39,11 +42,16 @@ struct OutputWriter: @unchecked Sendable {
             let head = rows.head(row)
             let query = rows.query(row)
             let (denominator, logarithm) = finish(state.rowMax[row], state.rowSum[row], sink: sinks?[head])
-            let cell = ((rows.batch * problem.queryLength + query) * problem.heads + head) * problem.valueDim
+            let start = queryStarts?[rows.batch] ?? rows.batch * problem.queryLength
+            let cell = ((start + query) * problem.heads + head) * problem.valueDim
             kernels.finish(
                 outputAddress + cell * problem.dtype.byteWidth, code: code,
                 row: state.output + row * state.outputStride, valueDim: problem.valueDim, rowSum: denominator)
-            logSumExpAddress[(rows.batch * problem.heads + head) * problem.queryLength + query] = logarithm
+            if queryStarts == nil {
+                logSumExpAddress[(rows.batch * problem.heads + head) * problem.queryLength + query] = logarithm
+            } else {
+                logSumExpAddress[head * problem.queryRows + start + query] = logarithm
+            }
         }
     }
 

@@ -101,40 +101,18 @@ struct TiledAttention: @unchecked Sendable {
         let skipped = (needed.lowerBound - keys.lowerBound) / kernels.panelWidth * kernels.panelWidth
         let first = keys.lowerBound + skipped
         let packed = first..<needed.upperBound
-        let blockScales = scales?.block(rows.batch, first, head: rows.kvHead)
-        let keyRows = lines(key, blockScales?.key, rows, packed, problem.headDim, scratch)
         kernels.packKeys(
-            scratch + layout.keyPanels + skipped * problem.headDim, rows: keyRows.base, code: keyRows.code,
-            stride: keyRows.stride, count: packed.count, headDim: problem.headDim)
-        // Widened values take the place of widened keys.
-        let valueRows = lines(value, blockScales?.value, rows, packed, problem.valueDim, scratch)
+            scratch + layout.keyPanels + skipped * problem.headDim,
+            rows: key.row(rows.batch, packed.lowerBound, head: rows.kvHead), code: key.code, stride: key.rowStride,
+            count: packed.count, headDim: problem.headDim)
         let isFinite = kernels.packValues(
-            scratch + layout.valuePanels + skipped * kernels.panelWidth, rows: valueRows.base, code: valueRows.code,
-            stride: valueRows.stride, count: packed.count, valueDim: problem.valueDim, panelRows: layout.keys)
+            scratch + layout.valuePanels + skipped * kernels.panelWidth,
+            rows: value.row(rows.batch, packed.lowerBound, head: rows.kvHead), code: value.code,
+            stride: value.rowStride, count: packed.count, valueDim: problem.valueDim, panelRows: layout.keys)
         return KeyValueBlock(
             keys: keys.count, keyPanels: scratch + layout.keyPanels, valuePanels: scratch + layout.valuePanels,
-            valuePanelRows: layout.keys, isFinite: isFinite)
-    }
-
-    /// Rows to pack: where they lie, or integers widened to Float and multiplied by their scales, one row behind the other.
-    ///
-    /// With many query rows the products cost far more than widening each block.
-    private func lines(
-        _ operand: OperandView, _ scales: UnsafePointer<Float>?, _ rows: RowBlock, _ keys: Range<Int>, _ width: Int,
-        _ scratch: UnsafeMutablePointer<Float>
-    ) -> (base: UnsafeRawPointer, code: Int32, stride: Int) {
-        guard let scales else {
-            return (operand.row(rows.batch, keys.lowerBound, head: rows.kvHead), operand.code, operand.rowStride)
-        }
-        let target = scratch + layout.widened
-        for (place, key) in keys.enumerated() {
-            let row = target + place * width
-            context.kernels.toFloat(
-                row, from: operand.row(rows.batch, key, head: rows.kvHead), code: operand.code, count: width)
-            let scale = scales[place * problem.kvHeads]
-            for d in 0..<width { row[d] *= scale }
-        }
-        return (UnsafeRawPointer(target), DType.float32.kernelCode ?? 0, width)
+            valuePanelRows: layout.keys, isFinite: isFinite,
+            scales: scales?.block(rows.batch, keys.lowerBound, head: rows.kvHead))
     }
 
     /// The keys that a task can see at all.

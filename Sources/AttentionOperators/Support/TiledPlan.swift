@@ -8,7 +8,7 @@ extension AttentionCapabilities {
         AttentionCapabilities(
             dtypes: [.float32, .float16, .bfloat16], headDims: 1...4096,
             features: Set(AttentionFeature.allCases)
-                .subtracting([.dtype, .headDim, .configuration, .gradients, .memory]),
+                .subtracting([.dtype, .headDim, .configuration, .gradients, .memory, .pages]),
             exactness: .exact,
             workingMemory: workingMemory, arithmetic: arithmetic, hasGradients: true)
     }

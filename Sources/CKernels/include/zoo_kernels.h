@@ -43,6 +43,12 @@ struct zoo_score_modifiers {
     int32_t first_place;         // the place of the block's first key among all keys: what dropout counts
 };
 
+// What integers are multiplied by: one number for each key and head. NULL for floating-point keys and values.
+struct zoo_scales {
+    const float *key, *value;    // of slot 0
+    int64_t stride, head_stride; // floats between two slots' scales, and two heads'
+};
+
 // One block of query rows against one block of keys: online softmax, FlashAttention-2 algorithm 1, lines 8 to 10.
 struct zoo_attend_args {
     int64_t rows, keys;          // keys <= ZOO_MAX_KEY_BLOCK
@@ -56,6 +62,8 @@ struct zoo_attend_args {
     float *row_max;              // [rows] running maximum, base 2
     float *row_sum;              // [rows] running denominator
     float *scores;               // scratch: tile rows * zoo_score_stride floats
+    struct zoo_scales scales;    // of the block's head; the panels hold the integers as they were
+    const int32_t *slots;        // the slot of each key's scales, NULL: keys follow each other
     struct zoo_score_modifiers modifiers;
     int32_t guarded;             // a value is not finite: never multiply it by a masked zero
 };
@@ -69,12 +77,12 @@ struct zoo_few_args {
     int64_t head_dim, value_dim;
     const float *query;          // [rows][query_stride], scaled, padded with zeros to whole vectors
     int64_t query_stride;
-    const void *key, *value;     // rows of dtype, strides in elements
+    const void *key, *value;     // slot 0 of dtype, strides in elements
+    const int32_t *slots;        // the slot of each key, NULL: keys follow each other
     int64_t key_stride, value_stride;
     int64_t key_head_stride, value_head_stride;
     int32_t dtype;
-    const float *key_scale, *value_scale;  // what integers are multiplied by, one for each key and head, NULL: 1
-    int64_t scale_stride, scale_head_stride;  // floats between two keys' scales, and two heads'
+    struct zoo_scales scales;
     float *output;               // as in zoo_attend_args
     int64_t output_stride;
     float *row_max, *row_sum;
@@ -165,12 +173,13 @@ struct zoo_kernel_table {
     // rows x head_dim -> [row tile][head_dim][tile rows], times scale; the last tile is padded with zero rows.
     void (*pack_query)(float *tiles, const void *rows, int32_t dtype, int64_t stride, int64_t count, int64_t head_dim,
                        float scale);
-    // keys x head_dim -> [key panel][head_dim][panel width]; the last panel is padded with zero keys.
-    void (*pack_keys)(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
-                      int64_t head_dim);
+    // keys x head_dim -> [key panel][head_dim][panel width]; the last panel is padded with zero keys. Key i lies in slot
+    // slots[i], or i where slots is NULL.
+    void (*pack_keys)(float *panels, const void *rows, const int32_t *slots, int32_t dtype, int64_t stride,
+                      int64_t count, int64_t head_dim);
     // keys x value_dim -> [value_dim panel][panel_rows][panel width]; returns whether every value is finite.
-    int32_t (*pack_values)(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
-                           int64_t value_dim, int64_t panel_rows);
+    int32_t (*pack_values)(float *panels, const void *rows, const int32_t *slots, int32_t dtype, int64_t stride,
+                           int64_t count, int64_t value_dim, int64_t panel_rows);
 
     void (*attend_block)(const struct zoo_attend_args *args);
     void (*attend_few)(const struct zoo_few_args *args);

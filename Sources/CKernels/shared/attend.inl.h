@@ -90,7 +90,13 @@ static void weigh_tile_guarded(int64_t rows, float *output, const struct zoo_att
                           args->value_panels, args->value_panel_rows, start, end, args->value_dim);
 }
 
-static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t rows) {
+// The scales of a block's integers, one behind the other.
+struct scale_lines {
+    float key[ZOO_MAX_KEY_BLOCK], value[ZOO_MAX_KEY_BLOCK];
+};
+
+static void attend_tile(const struct zoo_attend_args *args, const struct scale_lines *lines, int64_t row,
+                        int64_t rows) {
     const struct zoo_score_modifiers *modifiers = &args->modifiers;
     struct key_range range = visible_keys(modifiers, row, rows, args->keys);
     if (range.start >= range.end) return;
@@ -101,7 +107,7 @@ static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t
     const int changed = changes_scores(modifiers);
     // Whole tiles know their rows' maxima; otherwise another pass finds them.
     const int whole = range.start == first_panel * NR && range.end == end_panel * NR;
-    const int bounded = !range.uniform || !whole;
+    const int bounded = !range.uniform || !whole || lines;
 
     const float *query = args->query_tiles + row * args->head_dim;
     float maxima[ZOO_MAX_TILE_ROWS] = {0}, alpha[ZOO_MAX_TILE_ROWS] = {0};
@@ -120,6 +126,7 @@ static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t
 
     for (int64_t i = 0; i < rows; i++) {
         float *scores = args->scores + i * ZOO_SCORE_STRIDE;
+        if (lines) scale_row(scores, lines->key, range.start, range.end);
         if (changed)
             maxima[i] = modify_row(scores, modifiers, row + i, start, end, args->keys);
         else if (bounded)
@@ -141,6 +148,7 @@ static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t
         if (args->guarded)
             for (int64_t key = start; key < end; key++)
                 if (hidden[key]) scores[key] = -0.0f;
+        if (lines) scale_row(scores, lines->value, range.start, range.end);
         args->row_sum[row + i] = S_FMA(args->row_sum[row + i], alpha[i], sum);
     }
 
@@ -155,6 +163,12 @@ static void attend_tile(const struct zoo_attend_args *args, int64_t row, int64_t
 }
 
 static void attend_block(const struct zoo_attend_args *args) {
+    struct scale_lines lines;
+    const struct zoo_scales *scales = &args->scales;
+    if (scales->key) {
+        line_up_scales(lines.key, scales->key, scales, args->slots, 0, args->keys);
+        line_up_scales(lines.value, scales->value, scales, args->slots, 0, args->keys);
+    }
     for (int64_t row = 0; row < args->rows; row += MR)
-        attend_tile(args, row, args->rows - row < MR ? args->rows - row : MR);
+        attend_tile(args, scales->key ? &lines : NULL, row, args->rows - row < MR ? args->rows - row : MR);
 }

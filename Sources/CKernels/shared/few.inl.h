@@ -1,76 +1,86 @@
 // Few query rows against many keys (decoding): reading keys and values from memory is the work, so they are read where
-// they lie, once, and never packed. Key heads that lie side by side are walked together, key by key, so that memory is
-// read in order.
+// they lie, once, and never packed in memory. Key heads that lie side by side are walked together, so that memory is read
+// in order.
 //
-//   for each 4 keys, each key head:      scores: 4 rows x 4 keys of vectors along head_dim, folded together at the end
-//   for each row:                        maximum, weights, denominator
-//   for each 16 keys, each key head:     sums: 4 rows x 4 vectors of columns, keys in order
+//   for each panel of keys, each key head:   transpose the keys into the first-level cache; scores of all rows
+//   for each row:                            maximum, weights, denominator
+//   for each 16 keys, each key head:         sums: 4 rows x 4 vectors of columns, keys in order
 //   output = alpha output + sums
+//
+// Every sum is added in the order of attend_block, so a row's bits do not depend on which of the two computed it.
 
 #define FEW_ROWS 4
-#define FEW_KEYS 4
 // Keys whose values are added for one key head before the next one's turn.
 #define FEW_CHUNK 16
 // How many keys ahead of their use keys and values are fetched into the second-level cache: hardware does not follow rows
 // that lie apart. Measured flat from half to twice as many.
-#define FEW_AHEAD(dtype) (64 / bytes_of(dtype))
+#define FEW_AHEAD(dtype) (64 / bytes_of(dtype) < 32 ? 32 : 64 / bytes_of(dtype))
 
-// Keys are followed by the values of the block, and these by the keys of the next one.
+INLINE int64_t few_key(const struct zoo_few_args *args, int64_t head, int64_t key) {
+    return slot_of(args->slots, key) * args->key_stride + head * args->key_head_stride;
+}
+INLINE int64_t few_value(const struct zoo_few_args *args, int64_t head, int64_t key) {
+    return slot_of(args->slots, key) * args->value_stride + head * args->value_head_stride;
+}
+
+// Keys are followed by the values of the block, and these by the keys of the next one where slots do not say otherwise.
 INLINE void fetch_ahead_of_key(const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t key, int64_t start,
                                int64_t end) {
     const int64_t next = key + FEW_AHEAD(dtype);
     if (next < end)
-        fetch_row(args->key, dtype, next * args->key_stride + head * args->key_head_stride, args->head_dim);
-    else
-        fetch_row(args->value, dtype, (start + next - end) * args->value_stride + head * args->value_head_stride,
-                  args->value_dim);
+        fetch_row(args->key, dtype, few_key(args, head, next), args->head_dim);
+    else if (start + next - end < end)
+        fetch_row(args->value, dtype, few_value(args, head, start + next - end), args->value_dim);
 }
 INLINE void fetch_ahead_of_value(const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t key,
                                  int64_t end) {
     const int64_t next = key + FEW_AHEAD(dtype);
     if (next < end)
-        fetch_row(args->value, dtype, next * args->value_stride + head * args->value_head_stride, args->value_dim);
-    else
-        fetch_row(args->key, dtype, next * args->key_stride + head * args->key_head_stride, args->head_dim);
+        fetch_row(args->value, dtype, few_value(args, head, next), args->value_dim);
+    else if (!args->slots)
+        fetch_row(args->key, dtype, few_key(args, head, next), args->head_dim);
 }
 
-// R rows against K keys from `key` on, rows `key_stride` elements apart.
-INLINE void dot_few(const int R, const int K, const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t row,
-                    int64_t key) {
-    const int64_t dim = args->head_dim, width = args->query_stride;
-    const float *query = args->query + row * width;
-    vf sums[FEW_ROWS * FEW_KEYS];
-    UNROLL
-    for (int i = 0; i < R * K; i++) sums[i] = v_set(0);
-    const void *keys[FEW_KEYS];
-    UNROLL
-    for (int j = 0; j < K; j++)
-        keys[j] = row_at(args->key, dtype, (key + j) * args->key_stride + head * args->key_head_stride);
-    int64_t d = 0;
-    for (; d + VL <= dim; d += VL) {
-        vf k[FEW_KEYS];
-        UNROLL
-        for (int j = 0; j < K; j++) k[j] = v_load_as(keys[j], dtype, d, VL);
-        UNROLL
-        for (int i = 0; i < R; i++) {
-            vf q = v_load(query + i * width + d);
-            UNROLL
-            for (int j = 0; j < K; j++) sums[i * K + j] = V_FMA(q, k[j], sums[i * K + j]);
+// Scores of R rows against the keys of one transposed panel: `run` products of each from `d` on.
+INLINE void score_few_tile(const int R, const struct zoo_few_args *args, const float *panel, int64_t row, int64_t d,
+                           int64_t run, float *target) {
+    vf c[MR][NV];
+    zero_tile(R, c);
+    rows_times_panel(R, c, args->query + row * args->query_stride + d, args->query_stride, panel, run);
+    if (d > 0) add_tile(R, c, target, ZOO_SCORE_STRIDE);
+    store_tile(R, c, target, ZOO_SCORE_STRIDE);
+}
+
+// The same for all rows of a key head.
+static void score_few_panel(const struct zoo_few_args *args, const float *panel, int64_t head, int64_t key, int64_t d,
+                            int64_t run) {
+    for (int64_t first = head * args->group; first < args->rows; first += args->kv_heads * args->group)
+        for (int64_t row = first; row < first + args->group; row += MR) {
+            const int64_t rows = first + args->group - row < MR ? first + args->group - row : MR;
+            float *target = args->scores + row * ZOO_SCORE_STRIDE + key;
+#define SCORE(R) score_few_tile(R, args, panel, row, d, run, target)
+            FOR_ROWS(rows, SCORE)
+#undef SCORE
         }
-    }
-    if (d < dim)
-        for (int j = 0; j < K; j++) {
-            vf k = v_load_as(keys[j], dtype, d, dim - d);
-            for (int i = 0; i < R; i++) sums[i * K + j] = V_FMA(v_load(query + i * width + d), k, sums[i * K + j]);
+}
+
+INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t start, int64_t end) {
+    _Alignas(64) float panel[DOT_RUN * NR + VL];
+    for (int64_t key = start; key < end; key += NR)
+        for (int64_t head = 0; head < args->kv_heads; head++) {
+            const int64_t count = end - key < NR ? end - key : NR;
+            const char *lines[NR];
+            for (int64_t j = 0; j < count; j++) {
+                lines[j] = row_at(args->key, dtype, few_key(args, head, key + j));
+                fetch_ahead_of_key(args, dtype, head, key + j, start, end);
+            }
+            for (int64_t d = 0; d < args->head_dim; d += DOT_RUN) {
+                const int64_t run = args->head_dim - d < DOT_RUN ? args->head_dim - d : DOT_RUN;
+                pack_transposed(panel, lines, dtype, count, run, 1, NR);
+                for (int64_t j = 0; j < count; j++) lines[j] += run * bytes_of(dtype);
+                score_few_panel(args, panel, head, key, d, run);
+            }
         }
-    float folded[FEW_ROWS * FEW_KEYS];
-    if (R * K == FEW_ROWS * FEW_KEYS)
-        v_reduce_add_16(folded, sums);
-    else
-        for (int i = 0; i < R * K; i++) folded[i] = v_reduce_add(sums[i]);
-    UNROLL
-    for (int i = 0; i < R; i++)
-        __builtin_memcpy(args->scores + (row + i) * ZOO_SCORE_STRIDE + key, folded + i * K, sizeof(float) * (size_t)K);
 }
 
 // Calls BODY(head, row, rows) for the rows of each query that share a key head, at most FEW_ROWS at once.
@@ -86,23 +96,6 @@ INLINE void dot_few(const int R, const int K, const struct zoo_few_args *args, i
             row += full ? FEW_ROWS : 1;                                                                            \
         }
 
-INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t start, int64_t end) {
-    int64_t key = start;
-    for (; key + FEW_KEYS <= end; key += FEW_KEYS)
-        for (int64_t head = 0; head < args->kv_heads; head++) {
-            for (int j = 0; j < FEW_KEYS; j++) fetch_ahead_of_key(args, dtype, head, key + j, start, end);
-#define DOT(R, row) dot_few(R, FEW_KEYS, args, dtype, head, row, key);
-            FOR_FEW_ROWS(args, head, DOT)
-#undef DOT
-        }
-    for (; key < end; key++)
-        for (int64_t head = 0; head < args->kv_heads; head++) {
-#define DOT(R, row) dot_few(R, 1, args, dtype, head, row, key);
-            FOR_FEW_ROWS(args, head, DOT)
-#undef DOT
-        }
-}
-
 // Adds weights times values of keys start..<end to the sums of R rows, V vectors of columns.
 INLINE void weigh_few(const int R, const int V, const struct zoo_few_args *args, int32_t dtype, int64_t head,
                       int64_t row, int64_t column, int64_t start, int64_t end) {
@@ -114,9 +107,8 @@ INLINE void weigh_few(const int R, const int V, const struct zoo_few_args *args,
         for (int v = 0; v < V; v++) sums[i][v] = v_load(cells + i * args->output_stride + v * VL);
     const float *weights = args->scores + row * ZOO_SCORE_STRIDE;
     const int64_t left = args->value_dim - column;
-    const int64_t place = head * args->value_head_stride;
     for (int64_t key = start; key < end; key++) {
-        const void *value = row_at(args->value, dtype, key * args->value_stride + place);
+        const void *value = row_at(args->value, dtype, few_value(args, head, key));
         vf x[4];
         UNROLL
         for (int v = 0; v < V; v++) x[v] = v_load_as(value, dtype, column + v * VL, V == 1 ? left : VL);
@@ -161,8 +153,7 @@ static vf weigh_few_guarded(const struct zoo_few_args *args, const uint8_t *hidd
     vf sum = v_set(0);
     for (int64_t key = start; key < end; key++) {
         if (hidden[key]) continue;
-        const void *value =
-            row_at(args->value, args->dtype, key * args->value_stride + head * args->value_head_stride);
+        const void *value = row_at(args->value, args->dtype, few_value(args, head, key));
         vf x = v_load_as(value, args->dtype, column, args->value_dim - column);
         sum = V_FMA(v_set(args->scores[row * ZOO_SCORE_STRIDE + key]), x, sum);
     }
@@ -191,18 +182,14 @@ static void add_few_sums(const struct zoo_few_args *args, const uint8_t *hidden,
     else                                                                                                           \
         CALL(args, ZOO_BF16, __VA_ARGS__)
 
-// Multiplies cells of rows by the scales of their keys. Zero stays zero, whatever lies in the scale of a hidden key.
+// Multiplies cells of rows by the scales of their keys.
 static void scale_few(const struct zoo_few_args *args, const float *scales, int64_t start, int64_t end) {
-    float line[ZOO_MAX_KEY_BLOCK + VL];
+    float line[ZOO_MAX_KEY_BLOCK];
     for (int64_t head = 0; head < args->kv_heads; head++) {
-        for (int64_t key = start; key < end; key++)
-            line[key] = scales[key * args->scale_stride + head * args->scale_head_stride];
+        line_up_scales(line, scales + head * args->scales.head_stride, &args->scales, args->slots, start, end);
         for (int64_t first = head * args->group; first < args->rows; first += args->kv_heads * args->group)
-            for (int64_t row = first; row < first + args->group; row++) {
-                float *cells = args->scores + row * ZOO_SCORE_STRIDE;
-                for (int64_t key = start; key < end; key++)
-                    cells[key] = cells[key] == 0 ? cells[key] : cells[key] * line[key];
-            }
+            for (int64_t row = first; row < first + args->group; row++)
+                scale_row(args->scores + row * ZOO_SCORE_STRIDE, line, start, end);
     }
 }
 
@@ -211,8 +198,8 @@ static void attend_few(const struct zoo_few_args *args) {
     const struct key_range range = visible_keys(modifiers, 0, args->rows, args->keys);
     if (range.start >= range.end) return;
     const int64_t start = range.start / NR * NR, end = (range.end + NR - 1) / NR * NR;
-    FEW_BY_DTYPE(score_few, range.start, range.end);
-    if (args->key_scale) scale_few(args, args->key_scale, range.start, range.end);
+    FEW_BY_DTYPE(score_few, start, range.end);
+    if (args->scales.key) scale_few(args, args->scales.key, range.start, range.end);
 
     float alpha[ZOO_MAX_FEW_TASK_ROWS] = {0}, shift[ZOO_MAX_FEW_TASK_ROWS];
     uint8_t hidden[ZOO_MAX_FEW_TASK_ROWS * ZOO_MAX_KEY_BLOCK];
@@ -236,7 +223,7 @@ static void attend_few(const struct zoo_few_args *args) {
         args->row_sum[row] = S_FMA(args->row_sum[row], alpha[row], sum);
         if (modifiers->drop_low) drop_row(args->scores + row * ZOO_SCORE_STRIDE, modifiers, row, start, end);
     }
-    if (args->value_scale) scale_few(args, args->value_scale, range.start, range.end);
+    if (args->scales.value) scale_few(args, args->scales.value, range.start, range.end);
     __builtin_memset(args->sums, 0, (size_t)(args->rows * args->output_stride) * sizeof(float));
     FEW_BY_DTYPE(weigh_few_rows, range.start, range.end);
     add_few_sums(args, hidden, alpha, range.start, range.end);

@@ -3,96 +3,156 @@
 // Rows of one head lie apart, where hardware does not fetch ahead: software does, this many rows.
 #define PACK_AHEAD 32
 
-#define ZIP_LOW_4 0, 4, 1, 5
-#define ZIP_HIGH_4 2, 6, 3, 7
-#define ZIP_LOW_8 0, 8, 1, 9, 2, 10, 3, 11
-#define ZIP_HIGH_8 4, 12, 5, 13, 6, 14, 7, 15
-#define ZIP_LOW_16 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define ZIP_HIGH_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#define PASTE(a, b) a##b
-#define ZIP_INDICES(half, lanes) PASTE(half, lanes)
-
-// Transposes VL vectors: log2(VL) perfect shuffles of rows i and i + VL/2.
-INLINE void v_transpose(vf rows[VL]) {
+// Transposes VL vectors of 32-bit words: within quarters of four lanes first, then the quarters. No shuffle needs a
+// register of indices, so that sixteen rows of sixteen words stay in registers.
+#if VL == 16
+#define EACH_QUARTER(a, b, c, d) a, b, c, d, a + 4, b + 4, c + 4, d + 4, a + 8, b + 8, c + 8, d + 8, a + 12, b + 12, c + 12, d + 12
+#elif VL == 8
+#define EACH_QUARTER(a, b, c, d) a, b, c, d, a + 4, b + 4, c + 4, d + 4
+#else
+#define EACH_QUARTER(a, b, c, d) a, b, c, d
+#endif
+INLINE void v_transpose(vu rows[VL]) {
+    vu pairs[VL], quads[VL];
     UNROLL
-    for (int step = 1; step < VL; step *= 2) {
-        vf next[VL];
-        UNROLL
-        for (int i = 0; i < VL / 2; i++) {
-            next[2 * i] = __builtin_shufflevector(rows[i], rows[i + VL / 2], ZIP_INDICES(ZIP_LOW_, VL));
-            next[2 * i + 1] = __builtin_shufflevector(rows[i], rows[i + VL / 2], ZIP_INDICES(ZIP_HIGH_, VL));
-        }
-        UNROLL
-        for (int i = 0; i < VL; i++) rows[i] = next[i];
+    for (int i = 0; i < VL; i += 2) {
+        pairs[i] = __builtin_shufflevector(rows[i], rows[i + 1], EACH_QUARTER(0, VL, 1, VL + 1));
+        pairs[i + 1] = __builtin_shufflevector(rows[i], rows[i + 1], EACH_QUARTER(2, VL + 2, 3, VL + 3));
     }
+    UNROLL
+    for (int i = 0; i < VL; i += 4)
+        UNROLL
+        for (int half = 0; half < 2; half++) {
+            const vu a = pairs[i + half], b = pairs[i + 2 + half];
+            quads[i + 2 * half] = __builtin_shufflevector(a, b, EACH_QUARTER(0, 1, VL, VL + 1));
+            quads[i + 2 * half + 1] = __builtin_shufflevector(a, b, EACH_QUARTER(2, 3, VL + 2, VL + 3));
+        }
+#if VL == 16
+#define EVEN 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define ODD 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+    UNROLL
+    for (int k = 0; k < 4; k++) {
+        const vu low[2] = {__builtin_shufflevector(quads[k], quads[4 + k], EVEN),
+                           __builtin_shufflevector(quads[k], quads[4 + k], ODD)};
+        const vu high[2] = {__builtin_shufflevector(quads[8 + k], quads[12 + k], EVEN),
+                            __builtin_shufflevector(quads[8 + k], quads[12 + k], ODD)};
+        rows[k] = __builtin_shufflevector(low[0], high[0], EVEN);
+        rows[4 + k] = __builtin_shufflevector(low[1], high[1], EVEN);
+        rows[8 + k] = __builtin_shufflevector(low[0], high[0], ODD);
+        rows[12 + k] = __builtin_shufflevector(low[1], high[1], ODD);
+    }
+#elif VL == 8
+    UNROLL
+    for (int k = 0; k < 4; k++) {
+        rows[k] = __builtin_shufflevector(quads[k], quads[4 + k], 0, 1, 2, 3, 8, 9, 10, 11);
+        rows[4 + k] = __builtin_shufflevector(quads[k], quads[4 + k], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#else
+    UNROLL
+    for (int k = 0; k < VL; k++) rows[k] = quads[k];
+#endif
 }
 
-// Transposes up to VL rows of up to VL columns; missing cells are zero.
-INLINE void load_transposed(vf block[VL], const void *rows, int32_t dtype, int64_t stride, int64_t count,
-                            int64_t column, int64_t columns) {
-    if (count >= VL && columns >= VL) {
+// Elements of a narrow type travel through the transpose as words of two or four.
+INLINE int64_t per_word(int32_t dtype) { return 4 / bytes_of(dtype); }
+INLINE vf v_unpack(vu words, int32_t dtype, int part) {
+    if (dtype == ZOO_F32) return (vf)words;
+    if (dtype == ZOO_BF16) return (vf)(part == 0 ? words << 16 : words & 0xffff0000u);
+    if (dtype == ZOO_F16) return v_from_half(__builtin_convertvector(part == 0 ? words & 0xffffu : words >> 16, vh));
+    return __builtin_convertvector((vi)(words << (24 - 8 * part)) >> 24, vf);
+}
+
+// Up to VL rows, transposed: vectors of words along the rows, as many as `bytes` of each row hold. Missing cells are zero.
+INLINE void load_transposed(vu block[VL], const char *const *rows, int64_t count, int64_t byte, int64_t bytes) {
+    if (count >= VL && bytes >= 4 * VL) {
         UNROLL
-        for (int i = 0; i < VL; i++) block[i] = v_load_as(row_at(rows, dtype, i * stride), dtype, column, VL);
+        for (int i = 0; i < VL; i++) block[i] = *(const vu_unaligned *)(rows[i] + byte);
     } else {
-        for (int i = 0; i < VL; i++)
-            block[i] = i < count ? v_load_as(row_at(rows, dtype, i * stride), dtype, column, columns) : v_set(0);
+        const size_t n = (size_t)(bytes < 4 * VL ? bytes : 4 * VL);
+        for (int i = 0; i < VL; i++) {
+            block[i] = (vu)(0);
+            if (i < count) __builtin_memcpy(&block[i], rows[i] + byte, n);
+        }
     }
     v_transpose(block);
 }
 
 // One tile or panel of `width` rows: target[column][width]. A vector may reach over the end of its group into the next
 // column's cells, which are written after it; the caller leaves VL spare floats behind the last tile.
-INLINE void pack_transposed(float *target, const void *rows, int32_t dtype, int64_t stride, int64_t count,
-                            int64_t columns, float scale, const int width) {
-    for (int64_t column = 0; column < columns; column += VL) {
-        int64_t part = columns - column < VL ? columns - column : VL;
-        vf block[(ZOO_MAX_TILE_ROWS + VL) / VL + NV][VL];
-        int groups = 0;
-        for (int row = 0; row < width; row += VL, groups++)
-            load_transposed(block[groups], row_at(rows, dtype, row * stride), dtype, stride, count - row, column,
-                            part);
-        for (int64_t d = 0; d < part; d++)
-            for (int group = 0; group < groups; group++)
-                v_store(target + (column + d) * width + group * VL, block[group][d] * v_set(scale));
+INLINE void pack_transposed(float *target, const char *const *rows, int32_t dtype, int64_t count, int64_t columns,
+                            float scale, const int width) {
+    const int64_t parts = per_word(dtype), element = bytes_of(dtype);
+    const int groups = (width + VL - 1) / VL;
+#define STORE_WORD(words, d, part, group)                                                                          \
+    v_store(target + (column + (d) * parts + (part)) * width + (group) * VL,                                       \
+            v_unpack(words, dtype, (int)(part)) * v_set(scale))
+    int64_t column = 0;
+    // From registers to the target where groups do not reach into each other and no column is missing.
+    if (width < VL || width % VL == 0)
+        for (; column + parts * VL <= columns; column += parts * VL)
+            for (int group = 0; group < groups; group++) {
+                vu block[VL];
+                load_transposed(block, rows + group * VL, count - group * VL, column * element, 4 * VL);
+                UNROLL
+                for (int d = 0; d < VL; d++)
+                    for (int part = 0; part < parts; part++) STORE_WORD(block[d], d, part, group);
+            }
+    for (; column < columns; column += parts * VL) {
+        const int64_t left = columns - column < parts * VL ? columns - column : parts * VL;
+        vu block[(ZOO_MAX_TILE_ROWS + VL) / VL + NV][VL];
+        for (int group = 0; group < groups; group++)
+            load_transposed(block[group], rows + group * VL, count - group * VL, column * element, left * element);
+        for (int64_t d = 0; d * parts < left; d++)
+            for (int64_t part = 0; part < parts && d * parts + part < left; part++)
+                for (int group = 0; group < groups; group++) STORE_WORD(block[group][d], d, part, group);
     }
+#undef STORE_WORD
 }
 
-#define PACK_BY_DTYPE(width, scale)                                                                                \
+#define PACK_BY_DTYPE(scale, width)                                                                                \
     if (dtype == ZOO_F32)                                                                                          \
-        pack_transposed(target, row, ZOO_F32, stride, left, head_dim, scale, width);                               \
+        pack_transposed(target, lines, ZOO_F32, left, head_dim, scale, width);                                     \
     else if (dtype == ZOO_F16)                                                                                     \
-        pack_transposed(target, row, ZOO_F16, stride, left, head_dim, scale, width);                               \
+        pack_transposed(target, lines, ZOO_F16, left, head_dim, scale, width);                                     \
+    else if (dtype == ZOO_I8)                                                                                      \
+        pack_transposed(target, lines, ZOO_I8, left, head_dim, scale, width);                                      \
     else                                                                                                           \
-        pack_transposed(target, row, ZOO_BF16, stride, left, head_dim, scale, width)
+        pack_transposed(target, lines, ZOO_BF16, left, head_dim, scale, width)
 
 static void pack_query(float *tiles, const void *rows, int32_t dtype, int64_t stride, int64_t count, int64_t head_dim,
                        float scale) {
     for (int64_t start = 0; start < count; start += MR) {
         float *target = tiles + start * head_dim;
-        const void *row = row_at(rows, dtype, start * stride);
         int64_t left = count - start < MR ? count - start : MR;
-        for (int64_t i = 0; i < MR; i++) fetch_row(rows, dtype, (start + PACK_AHEAD + i) * stride, head_dim);
-        PACK_BY_DTYPE(MR, scale);
+        const char *lines[MR + VL] = {0};
+        for (int64_t i = 0; i < MR; i++) {
+            lines[i] = row_at(rows, dtype, (start + i) * stride);
+            fetch_row(rows, dtype, (start + PACK_AHEAD + i) * stride, head_dim);
+        }
+        PACK_BY_DTYPE(scale, MR);
     }
 }
 
-static void pack_keys(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
-                      int64_t head_dim) {
+static void pack_keys(float *panels, const void *rows, const int32_t *slots, int32_t dtype, int64_t stride,
+                      int64_t count, int64_t head_dim) {
     for (int64_t start = 0; start < count; start += NR) {
         float *target = panels + start * head_dim;
-        const void *row = row_at(rows, dtype, start * stride);
         int64_t left = count - start < NR ? count - start : NR;
-        for (int64_t i = 0; i < NR; i++) fetch_row(rows, dtype, (start + PACK_AHEAD + i) * stride, head_dim);
-        PACK_BY_DTYPE(NR, 1.0f);
+        const char *lines[NR] = {0};
+        for (int64_t i = 0; i < left; i++) lines[i] = row_at(rows, dtype, slot_of(slots, start + i) * stride);
+        for (int64_t i = start + PACK_AHEAD; i < start + PACK_AHEAD + NR && (!slots || i < count); i++)
+            fetch_row(rows, dtype, slot_of(slots, i) * stride, head_dim);
+        PACK_BY_DTYPE(1.0f, NR);
     }
 }
 
-INLINE vi pack_value_rows(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
-                          int64_t value_dim, int64_t panel_rows) {
+INLINE vi pack_value_rows(float *panels, const void *rows, const int32_t *slots, int32_t dtype, int64_t stride,
+                          int64_t count, int64_t value_dim, int64_t panel_rows) {
     vi special = (vi)(0);
     for (int64_t row = 0; row < count; row++) {
-        const void *source = row_at(rows, dtype, row * stride);
-        fetch_row(rows, dtype, (row + PACK_AHEAD) * stride, value_dim);
+        const void *source = row_at(rows, dtype, slot_of(slots, row) * stride);
+        const int64_t ahead = row + PACK_AHEAD;
+        if (!slots || ahead < count) fetch_row(rows, dtype, slot_of(slots, ahead) * stride, value_dim);
         for (int64_t column = 0; column < value_dim; column += NR) {
             float *target = panels + (column * panel_rows) + row * NR;
             for (int lane = 0; lane < NR; lane += VL) {
@@ -106,14 +166,16 @@ INLINE vi pack_value_rows(float *panels, const void *rows, int32_t dtype, int64_
     return special;
 }
 
-static int32_t pack_values(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
-                           int64_t value_dim, int64_t panel_rows) {
+static int32_t pack_values(float *panels, const void *rows, const int32_t *slots, int32_t dtype, int64_t stride,
+                           int64_t count, int64_t value_dim, int64_t panel_rows) {
     vi special;
     if (dtype == ZOO_F32)
-        special = pack_value_rows(panels, rows, ZOO_F32, stride, count, value_dim, panel_rows);
+        special = pack_value_rows(panels, rows, slots, ZOO_F32, stride, count, value_dim, panel_rows);
     else if (dtype == ZOO_F16)
-        special = pack_value_rows(panels, rows, ZOO_F16, stride, count, value_dim, panel_rows);
+        special = pack_value_rows(panels, rows, slots, ZOO_F16, stride, count, value_dim, panel_rows);
+    else if (dtype == ZOO_I8)
+        special = pack_value_rows(panels, rows, slots, ZOO_I8, stride, count, value_dim, panel_rows);
     else
-        special = pack_value_rows(panels, rows, ZOO_BF16, stride, count, value_dim, panel_rows);
+        special = pack_value_rows(panels, rows, slots, ZOO_BF16, stride, count, value_dim, panel_rows);
     return !v_any(special);
 }

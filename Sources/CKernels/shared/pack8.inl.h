@@ -79,7 +79,7 @@ INLINE void pack_key_panel(int8_t *panel, float *scales, int32_t *corrections, c
     // Four times VL channels of VL keys: each lane takes four bytes, then lanes are transposed as floats would be.
     for (int64_t d = 0; d < head_dim; d += 4 * VL)
         for (int v = 0; v < NV; v++) {
-            vf block[VL];
+            vu block[VL];
             for (int i = 0; i < VL; i++) {
                 const void *row = row_at(rows, dtype, (v * VL + i) * stride);
                 const vf factor = v_set(inverse[v * VL + i]);
@@ -90,7 +90,7 @@ INLINE void pack_key_panel(int8_t *panel, float *scales, int32_t *corrections, c
                     vb bytes = __builtin_convertvector(v_round(k), vb);
                     __builtin_memcpy(part + b * VL, &bytes, sizeof(bytes));
                 }
-                block[i] = (vf)v_load_bytes(part);
+                block[i] = (vu)v_load_bytes(part);
             }
             v_transpose(block);
             for (int64_t g = 0; g < VL && d / 4 + g < groups; g++) {

@@ -2,11 +2,18 @@
 
 static void merge_rows(float *output, const float *other, int64_t stride, int64_t rows, int64_t value_dim,
                        const float *left, const float *right) {
-    for (int64_t row = 0; row < rows; row++)
+    for (int64_t row = 0; row < rows; row++) {
+        // Where one part saw nothing the other keeps its bits, the sign of its zeros too.
+        if (left[row] == 1 && right[row] == 0) continue;
+        if (left[row] == 0 && right[row] == 1) {
+            __builtin_memcpy(output + row * stride, other + row * stride, (size_t)value_dim * sizeof(float));
+            continue;
+        }
         for (int64_t column = 0; column < value_dim; column += VL) {
             float *o = output + row * stride + column;
             v_store(o, V_FMA(v_load(other + row * stride + column), v_set(right[row]), v_load(o) * v_set(left[row])));
         }
+    }
 }
 
 INLINE uint16_t half_bits(float x) {

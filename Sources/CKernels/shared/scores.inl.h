@@ -158,6 +158,18 @@ static void drop_row(float *weights, const struct zoo_score_modifiers *m, int64_
     }
 }
 
+// The scales of keys start..<end, one behind the other.
+static void line_up_scales(float *line, const float *first, const struct zoo_scales *scales, const int32_t *slots,
+                           int64_t start, int64_t end) {
+    for (int64_t key = start; key < end; key++) line[key] = first[slot_of(slots, key) * scales->stride];
+}
+
+// Multiplies a row of scores or weights by the scales of their keys, so that integers need no multiplication each. Zero
+// stays zero, whatever lies in the scale of a hidden key.
+static void scale_row(float *cells, const float *line, int64_t start, int64_t end) {
+    for (int64_t key = start; key < end; key++) cells[key] = cells[key] == 0 ? cells[key] : cells[key] * line[key];
+}
+
 // A hidden score is -infinity. Its weight becomes -0, which no visible score can have.
 static void mark_hidden(const float *scores, uint8_t *hidden, int64_t start, int64_t end) {
     for (int64_t key = start; key < end; key++) hidden[key] = scores[key] == minus_infinity;

@@ -1,0 +1,240 @@
+import AttentionCore
+import Kernels
+import TensorCore
+
+/// One call of paged attention.
+struct PagedRun: @unchecked Sendable {
+    private let tasks: PagedTasks
+    private let problem: AttentionProblem
+    private let context: ComputeContext
+    private let layout: BlockScratch
+    private let modifiers: BlockModifiers
+    private let query: OperandView
+    private let key: OperandView
+    private let value: OperandView
+    private let scales: ScaleView?
+    private let pages: PagedKeys?
+    /// Keeps the operands' memory alive while tasks read it.
+    private let inputs: AttentionInputs
+
+    private static let log2e: Float = 1.442_695
+
+    init(_ inputs: AttentionInputs, tasks: PagedTasks, context: ComputeContext) throws(AttentionError) {
+        self.inputs = inputs
+        self.tasks = tasks
+        self.context = context
+        problem = tasks.problem
+        layout = tasks.layout
+        modifiers = try BlockModifiers(problem, inputs)
+        query = OperandView(inputs.query)
+        key = OperandView(inputs.key)
+        value = OperandView(inputs.value)
+        scales = ScaleView(inputs)
+        pages = inputs.pages
+    }
+
+    /// Runs every task, then merges what ran side by side.
+    func run() -> AttentionOutput {
+        let writer = OutputWriter(problem, sinks: inputs.sinks, queryStarts: pages?.queryStarts)
+        let partial = Workspace.take(floats: max(1, tasks.partialFloats))
+        defer { Workspace.giveBack(partial) }
+        let base = SendablePointer(partial.base)
+        let offsets = Dictionary(uniqueKeysWithValues: tasks.splits.map { ($0.rows.batch, $0) })
+        context.parallel(tasks.tasks.count, scratchFloats: tasks.scratchFloats) { index, scratch in
+            let task = tasks.tasks[index]
+            let state = layout.state(scratch)
+            compute(task, state: state, scratch)
+            guard task.isPartial else { return writer.write(task.members[0], state, kernels: context.kernels) }
+            var row = 0
+            for member in task.members {
+                guard let split = offsets[member.batch] else { continue }
+                copy(state, from: row, member, to: split, range: task.ranges.lowerBound, base.base)
+                row += member.rows
+            }
+        }
+        let widest = tasks.splits.map(\.rows.rows).max() ?? 0
+        context.parallel(tasks.splits.count, scratchFloats: 2 * widest) { index, factors in
+            finish(tasks.splits[index], base.base, factors, writer)
+        }
+        return writer.result
+    }
+
+    /// A task's ranges, merged in order.
+    private func compute(_ task: PagedTasks.Task, state: RowState, _ scratch: UnsafeMutablePointer<Float>) {
+        state.reset(rows: task.rows)
+        guard !task.ranges.isEmpty else { return }
+        let isFew = inPlace(task)
+        lineUp(task, packs: !isFew, scratch)
+        var isFirst = true
+        for range in task.ranges {
+            if isFirst {
+                attend(task, range, isFew, state: state, scratch)
+                isFirst = false
+                continue
+            }
+            let other = tasks.state(scratch + tasks.rangeState, task.rows)
+            other.reset(rows: task.rows)
+            if attend(task, range, isFew, state: other, scratch) {
+                context.kernels.merge(
+                    other, into: state, rows: task.rows, valueDim: problem.valueDim, factors: scratch + tasks.factors)
+            }
+        }
+    }
+
+    /// Whether keys are read where they lie. Never changes a bit.
+    private func inPlace(_ task: PagedTasks.Task) -> Bool {
+        let rows = task.rows
+        return task.isPartial && rows <= ZooLimits.fewTaskRows && rows / task.members[0].kvHeads <= ZooLimits.fewRows
+    }
+
+    /// Puts a task's queries one behind the other, scaled; into register tiles when keys are packed.
+    private func lineUp(_ task: PagedTasks.Task, packs: Bool, _ scratch: UnsafeMutablePointer<Float>) {
+        let scale = problem.scale * Self.log2e
+        let lines = scratch + (packs ? tasks.linedUp : layout.queryTiles)
+        let stride = layout.queryStride
+        var place = 0
+        for member in task.members {
+            for row in 0..<member.rows {
+                let target = lines + place * stride
+                context.kernels.toFloat(
+                    target, from: address(member.batch, member.query(row), head: member.head(row)), code: query.code,
+                    count: problem.headDim)
+                for d in 0..<problem.headDim { target[d] *= scale }
+                for d in problem.headDim..<stride { target[d] = 0 }
+                place += 1
+            }
+        }
+        guard packs else { return }
+        context.kernels.packQuery(
+            scratch + layout.queryTiles, rows: UnsafeRawPointer(lines), code: DType.float32.kernelCode ?? 0,
+            stride: stride, count: place, headDim: problem.headDim, scale: 1)
+    }
+
+    private func address(_ batch: Int, _ position: Int, head: Int) -> UnsafeRawPointer {
+        guard let starts = pages?.queryStarts else { return query.row(batch, position, head: head) }
+        return query.row(0, starts[batch] + position, head: head)
+    }
+
+    /// Adds a range to a state that has seen no key; false when no row sees any of it.
+    @discardableResult
+    private func attend(
+        _ task: PagedTasks.Task, _ range: Int, _ isFew: Bool, state: RowState, _ scratch: UnsafeMutablePointer<Float>
+    ) -> Bool {
+        let rows = task.members[0]
+        let geometry = problem.geometry(rows.batch)
+        let keys = range * tasks.keyTile..<min((range + 1) * tasks.keyTile, geometry.keyLength)
+        var values = ScoreModifiers()
+        values.softcap = (problem.options.softcap ?? 0) * Self.log2e
+        if task.members.count == 1 {
+            let band = problem.options.mask.band(geometry)
+            let coverage = modifiers.coverage(rows, keys: keys, band: band, geometry)
+            if coverage == .empty { return false }
+            values = modifiers.make(
+                rows, keys: keys, coverage: coverage, band: band, geometry, scratch: scratch, layout: layout)
+        }
+        let origin = origin(rows, keys)
+        if isFew {
+            attendFew(task, origin, keys, state, values, scratch)
+        } else {
+            attendPacked(task, origin, keys, state, values, scratch)
+        }
+        return true
+    }
+
+    /// Where the keys of a range lie: addresses of slot 0, and the slots.
+    private struct Origin {
+        let key: UnsafeRawPointer
+        let value: UnsafeRawPointer
+        let slots: UnsafePointer<Int32>?
+        let scales: KeyValueScales?
+    }
+
+    private func origin(_ rows: RowBlock, _ keys: Range<Int>) -> Origin {
+        guard let pages else {
+            return Origin(
+                key: key.row(rows.batch, keys.lowerBound, head: rows.kvHead),
+                value: value.row(rows.batch, keys.lowerBound, head: rows.kvHead), slots: nil,
+                scales: scales?.block(rows.batch, keys.lowerBound, head: rows.kvHead))
+        }
+        return Origin(
+            key: key.row(0, 0, head: rows.kvHead), value: value.row(0, 0, head: rows.kvHead),
+            slots: pages.slots.pointer(rows.batch, key: keys.lowerBound), scales: scales?.block(0, 0, head: rows.kvHead)
+        )
+    }
+
+    private func attendFew(
+        _ task: PagedTasks.Task, _ origin: Origin, _ keys: Range<Int>, _ state: RowState, _ values: ScoreModifiers,
+        _ scratch: UnsafeMutablePointer<Float>
+    ) {
+        let rows = task.members[0]
+        let operands = FewOperands(
+            rows: task.rows, kvHeads: rows.kvHeads, group: rows.kvHeads > 1 ? rows.headsPerKey : task.rows,
+            headDim: problem.headDim, valueDim: problem.valueDim, query: scratch + layout.queryTiles,
+            queryStride: layout.queryStride, key: origin.key, keyStride: key.rowStride, keyHeadStride: key.headStride,
+            value: origin.value, valueStride: value.rowStride, valueHeadStride: value.headStride, code: key.code,
+            slots: origin.slots, scales: origin.scales)
+        context.kernels.attendFew(
+            operands, keys: keys.count, state: state, scores: scratch + layout.scores, sums: scratch + layout.fewSums,
+            modifiers: values)
+    }
+
+    private func attendPacked(
+        _ task: PagedTasks.Task, _ origin: Origin, _ keys: Range<Int>, _ state: RowState, _ values: ScoreModifiers,
+        _ scratch: UnsafeMutablePointer<Float>
+    ) {
+        let kernels = context.kernels
+        // Panels that no row sees stay as they are: the rows' bounds keep kernels away from them.
+        let visible = values.firstKey == nil ? keys : keys.clamped(to: problem.visibleKeys(task.members[0]))
+        let skipped = (visible.lowerBound - keys.lowerBound) / kernels.panelWidth * kernels.panelWidth
+        let count = visible.upperBound - keys.lowerBound - skipped
+        let slots = origin.slots.map { $0 + skipped }
+        let keyStart = slots == nil ? skipped * key.rowStride * key.byteWidth : 0
+        let valueStart = slots == nil ? skipped * value.rowStride * value.byteWidth : 0
+        kernels.packKeys(
+            scratch + layout.keyPanels + skipped * problem.headDim, rows: origin.key + keyStart, slots: slots,
+            code: key.code, stride: key.rowStride, count: count, headDim: problem.headDim)
+        let isFinite = kernels.packValues(
+            scratch + layout.valuePanels + skipped * kernels.panelWidth, rows: origin.value + valueStart, slots: slots,
+            code: value.code, stride: value.rowStride, count: count, valueDim: problem.valueDim, panelRows: layout.keys)
+        kernels.attend(
+            rows: task.rows, headDim: problem.headDim, valueDim: problem.valueDim,
+            queryTiles: scratch + layout.queryTiles,
+            block: KeyValueBlock(
+                keys: keys.count, keyPanels: scratch + layout.keyPanels, valuePanels: scratch + layout.valuePanels,
+                valuePanelRows: layout.keys, isFinite: isFinite, scales: origin.scales, slots: origin.slots),
+            state: state, scores: scratch + layout.scores, modifiers: values)
+    }
+
+    /// Copies a member's rows of a task to the partial result of its sequence.
+    private func copy(
+        _ state: RowState, from first: Int, _ member: RowBlock, to split: PagedTasks.Split, range: Int,
+        _ base: UnsafeMutablePointer<Float>
+    ) {
+        let whole = split.rows.rows
+        let target = tasks.state(
+            base + split.offset + (range - split.ranges.lowerBound) * tasks.stateFloats(whole), whole)
+        for query in 0..<member.queries.count {
+            let source = first + query * member.heads
+            let row = query * problem.heads + member.firstHead
+            (target.output + row * layout.outputStride).update(
+                from: state.output + source * layout.outputStride, count: member.heads * layout.outputStride)
+            (target.rowMax + row).update(from: state.rowMax + source, count: member.heads)
+            (target.rowSum + row).update(from: state.rowSum + source, count: member.heads)
+        }
+    }
+
+    /// Merges the ranges of a sequence in order and writes its rows.
+    private func finish(
+        _ split: PagedTasks.Split, _ base: UnsafeMutablePointer<Float>, _ factors: UnsafeMutablePointer<Float>,
+        _ writer: OutputWriter
+    ) {
+        let rows = split.rows.rows
+        let state = tasks.state(base + split.offset, rows)
+        for index in 1..<split.ranges.count {
+            context.kernels.merge(
+                tasks.state(base + split.offset + index * tasks.stateFloats(rows), rows), into: state, rows: rows,
+                valueDim: problem.valueDim, factors: factors)
+        }
+        writer.write(split.rows, state, kernels: context.kernels)
+    }
+}

@@ -1,0 +1,262 @@
+import AttentionCore
+import Kernels
+
+/// The work of one paged call, cut into tasks.
+///
+/// A sequence with many queries is cut into blocks of rows that stream through its ranges of keys. One with few queries is
+/// cut by ranges: a task computes one range, for all its heads, and for all sequences that find the range in the same pages.
+struct PagedTasks: Sendable {
+    /// A piece of work for one thread.
+    struct Task: Sendable {
+        /// The rows, sequence by sequence; all of the same heads.
+        var members: [RowBlock]
+        /// Ranges of keys, by number.
+        let ranges: Range<Int>
+        /// Whether the rows' partial results go to ``PagedTasks/Split``; else the task finishes its rows.
+        let isPartial: Bool
+
+        var rows: Int { members.reduce(0) { $0 + $1.rows } }
+    }
+
+    /// A sequence whose ranges run side by side.
+    struct Split: Sendable {
+        /// All its queries and heads.
+        let rows: RowBlock
+        let ranges: Range<Int>
+        /// Where the first range's partial result lies, in floats.
+        let offset: Int
+    }
+
+    let problem: AttentionProblem
+    /// Keys of a range.
+    let keyTile: Int
+    let layout: BlockScratch
+    private(set) var tasks: [Task] = []
+    private(set) var splits: [Split] = []
+    /// Floats of all partial results.
+    private(set) var partialFloats = 0
+    private let threads: Int
+    private let maximumRows: Int
+
+    /// Rows of one sequence that count as few: they are computed on keys in place.
+    private static func isFew(_ queries: Int, _ problem: AttentionProblem) -> Bool {
+        queries * problem.group <= ZooLimits.fewRows
+    }
+
+    /// Cuts a problem.
+    /// - Parameters:
+    ///   - rows: of a task that streams.
+    ///   - pages: tables to look for common pages in; `nil` looks for none.
+    init(
+        _ problem: AttentionProblem, rows: Int, keyTile: Int, context: ComputeContext, pages: PagedKeys? = nil,
+        inputs: AttentionInputs? = nil
+    ) {
+        self.problem = problem
+        self.keyTile = keyTile
+        threads = context.threads
+        maximumRows = max(rows, ZooLimits.fewTaskRows).roundedUp(to: context.kernels.tileRows)
+        layout = BlockScratch(
+            problem, sizes: TileSizes(rows: maximumRows, keys: keyTile), sharesHeads: true, context: context)
+        var few: [Int] = []
+        for batch in 0..<problem.batch {
+            let queries = problem.geometry(batch).queryLength
+            if queries == 0 { continue }
+            if Self.isFew(queries, problem) { few.append(batch) } else { stream(batch, queries, rows: rows) }
+        }
+        split(few, pages, inputs)
+        sort()
+    }
+
+    private mutating func stream(_ batch: Int, _ queries: Int, rows: Int) {
+        let step = max(1, rows / problem.group)
+        for start in stride(from: 0, to: queries, by: step) {
+            for kvHead in 0..<problem.kvHeads {
+                let block = RowBlock(
+                    batch: batch, kvHead: kvHead, firstHead: kvHead * problem.group, heads: problem.group,
+                    queries: start..<min(queries, start + step))
+                tasks.append(Task(members: [block], ranges: ranges(problem.visibleKeys(block)), isPartial: false))
+            }
+        }
+    }
+
+    /// Numbers of the ranges that hold some keys.
+    private func ranges(_ keys: Range<Int>) -> Range<Int> {
+        keys.isEmpty ? 0..<0 : keys.lowerBound / keyTile..<(keys.upperBound + keyTile - 1) / keyTile
+    }
+
+    private mutating func split(_ sequences: [Int], _ pages: PagedKeys?, _ inputs: AttentionInputs?) {
+        for batch in sequences {
+            let whole = RowBlock(
+                batch: batch, kvHead: 0, kvHeads: problem.kvHeads, firstHead: 0, heads: problem.heads,
+                queries: 0..<problem.geometry(batch).queryLength)
+            let ranges = ranges(problem.visibleKeys(whole))
+            if ranges.isEmpty {
+                stream(batch, whole.queries.count, rows: maximumRows)
+                continue
+            }
+            splits.append(Split(rows: whole, ranges: ranges, offset: partialFloats))
+            partialFloats += ranges.count * stateFloats(whole.rows)
+        }
+        let heads = headsOfTask()
+        var common = pages.map { CommonPages($0, problem, keyTile: keyTile, inputs) }
+        for (index, split) in splits.enumerated() {
+            for range in split.ranges {
+                switch common?.readers(of: index, range: range, splits) ?? .alone {
+                case .alone: append([split.rows], range, kvHeads: heads)
+                case .together(let readers): appendCommon(readers.map { splits[$0] }, range, kvHeads: heads)
+                case .elsewhere: break
+                }
+            }
+        }
+    }
+
+    private mutating func append(_ sequences: [RowBlock], _ range: Int, kvHeads: Int) {
+        for kvHead in stride(from: 0, to: problem.kvHeads, by: kvHeads) {
+            let members = sequences.map {
+                RowBlock(
+                    batch: $0.batch, kvHead: kvHead, kvHeads: kvHeads, firstHead: kvHead * problem.group,
+                    heads: kvHeads * problem.group, queries: $0.queries)
+            }
+            tasks.append(Task(members: members, ranges: range..<range + 1, isPartial: true))
+        }
+    }
+
+    /// Sequences that read a range together: in place while they are few, else packed, head by head.
+    private mutating func appendCommon(_ sequences: [Split], _ range: Int, kvHeads: Int) {
+        let perKey = sequences.reduce(0) { $0 + $1.rows.queries.count } * problem.group
+        if perKey <= ZooLimits.fewRows {
+            let fitting = (1...kvHeads).last { kvHeads.isMultiple(of: $0) && perKey * $0 <= ZooLimits.fewTaskRows }
+            append(sequences.map(\.rows), range, kvHeads: fitting ?? 1)
+            return
+        }
+        var part: [RowBlock] = []
+        var rows = 0
+        for sequence in sequences {
+            let more = sequence.rows.queries.count * problem.group
+            if rows + more > maximumRows {
+                append(part, range, kvHeads: 1)
+                (part, rows) = ([], 0)
+            }
+            part.append(sequence.rows)
+            rows += more
+        }
+        append(part, range, kvHeads: 1)
+    }
+
+    /// The most key heads of a task for which rows fit and no thread waits long for the last one: heads that lie side by
+    /// side are read in order.
+    private func headsOfTask() -> Int {
+        let queries = splits.map(\.rows.queries.count).max() ?? 1
+        if problem.options.mask.dependsOnHead { return 1 }
+        let candidates = (1...problem.kvHeads).reversed().filter {
+            problem.kvHeads.isMultiple(of: $0) && queries * problem.group * $0 <= ZooLimits.fewTaskRows
+        }
+        let ranges = splits.reduce(0) { $0 + $1.ranges.count }
+        return candidates.first { heads in
+            let tasks = problem.kvHeads / heads * ranges
+            let rounds = (tasks + threads - 1) / threads
+            // A quarter of the time lost in waiting is what reading half as many heads at once would lose.
+            return Double(rounds * threads) <= 1.25 * Double(tasks)
+        } ?? candidates.last ?? 1
+    }
+
+    /// Dearest first, so that the last task to finish is a cheap one.
+    private mutating func sort() {
+        let costs = tasks.map { task in
+            task.members.reduce(0) { $0 + $1.rows } * task.ranges.count + task.ranges.count * 64
+        }
+        tasks = tasks.indices.sorted { (costs[$1], $0) < (costs[$0], $1) }.map { tasks[$0] }
+    }
+
+    /// Floats of the state of so many rows.
+    func stateFloats(_ rows: Int) -> Int { rows * layout.outputStride + 2 * rows.roundedUp(to: 16) }
+
+    /// The state of so many rows that begins at an address.
+    func state(_ base: UnsafeMutablePointer<Float>, _ rows: Int) -> RowState {
+        let rowMax = base + rows * layout.outputStride
+        return RowState(
+            output: base, outputStride: layout.outputStride, rowMax: rowMax, rowSum: rowMax + rows.roundedUp(to: 16))
+    }
+
+    /// Where the rows of a task are lined up, in a thread's scratch memory.
+    var linedUp: Int { layout.total }
+    /// Where a range's state lies before it is merged.
+    var rangeState: Int { linedUp + (maximumRows * layout.queryStride).roundedUp(to: 16) }
+    /// Where factors of merges lie.
+    var factors: Int { rangeState + stateFloats(maximumRows).roundedUp(to: 16) }
+    /// Floats of a thread's scratch memory.
+    var scratchFloats: Int { factors + (2 * maximumRows).roundedUp(to: 16) }
+
+    /// Bytes of working memory, for all threads together.
+    func workspaceBytes(_ context: ComputeContext) -> Int {
+        let splitRows = splits.map(\.rows.rows).max() ?? 0
+        return Workspace.bytes(floats: scratchFloats) * max(1, min(context.threads, tasks.count))
+            + PlannedBytes.list(of: 2 * tasks.count + splits.count)
+            + (partialFloats == 0 ? 0 : Workspace.bytes(floats: partialFloats))
+            + Workspace.bytes(floats: 2 * splitRows) * context.threads
+    }
+}
+
+/// Sequences that find ranges of keys in the same pages.
+private struct CommonPages {
+    private let pages: PagedKeys
+    private let keyTile: Int
+    private let problem: AttentionProblem
+    /// Whether rows of several sequences may share a call: nothing that differs by row may change scores.
+    private let isAllowed: Bool
+    /// Who computes a range for a sequence.
+    enum Readers {
+        /// The sequence by itself.
+        case alone
+        /// These together, by their numbers among the splits.
+        case together([Int])
+        /// Another sequence does for this one.
+        case elsewhere
+    }
+
+    /// By range and first page: the sequences, by their numbers among the splits.
+    private var candidates: [[Int]: [Int]]?
+
+    init(_ pages: PagedKeys, _ problem: AttentionProblem, keyTile: Int, _ inputs: AttentionInputs?) {
+        self.pages = pages
+        self.problem = problem
+        self.keyTile = keyTile
+        isAllowed =
+            inputs?.bias == nil && inputs?.mask == nil && inputs?.alibiSlopes == nil && problem.options.dropout == 0
+            && problem.options.scoreFunction == nil && !problem.options.mask.dependsOnHead
+    }
+
+    /// Who reads a range for a sequence: the first of a group does for all.
+    mutating func readers(of index: Int, range: Int, _ splits: [PagedTasks.Split]) -> Readers {
+        guard isAllowed, isWhole(range, splits[index]) else { return .alone }
+        let all = candidates ?? collect(splits)
+        candidates = all
+        guard let near = all[key(range, splits[index])], near.count > 1 else { return .alone }
+        let keys = range * keyTile..<(range + 1) * keyTile
+        let same = near.filter { pages.share(splits[$0].rows.batch, splits[index].rows.batch, keys: keys) }
+        if same.count < 2 { return .alone }
+        return same.first == index ? .together(same) : .elsewhere
+    }
+
+    private func key(_ range: Int, _ split: PagedTasks.Split) -> [Int] {
+        [range, pages.blockTables[split.rows.batch][range * keyTile / pages.pageSize], split.rows.queries.count]
+    }
+
+    private func collect(_ splits: [PagedTasks.Split]) -> [[Int]: [Int]] {
+        var result: [[Int]: [Int]] = [:]
+        for (index, split) in splits.enumerated() {
+            for range in split.ranges where isWhole(range, split) {
+                result[key(range, split), default: []].append(index)
+            }
+        }
+        return result
+    }
+
+    /// Whether every query of a sequence sees every key of a range.
+    private func isWhole(_ range: Int, _ split: PagedTasks.Split) -> Bool {
+        let keys = range * keyTile..<(range + 1) * keyTile
+        let geometry = problem.geometry(split.rows.batch)
+        guard keys.upperBound <= geometry.keyLength else { return false }
+        return problem.options.mask.classify(queries: split.rows.queries, keys: keys, geometry) == .full
+    }
+}
