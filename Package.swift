@@ -55,6 +55,11 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ]),
 
+        // Floor 6: generation.
+        .target(
+            name: "PagedEngine",
+            dependencies: ["AttentionCore", "Kernels", "TensorCore", "Tokenizers", "TransformerBlocks"]),
+
         // Floor 8: the command line.
         .executableTarget(
             name: "zoo",
@@ -120,6 +125,7 @@ let package = Package(
             dependencies: [
                 "TransformerBlocks", "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
             ]),
+        .testTarget(name: "PagedEngineTests", dependencies: ["PagedEngine", "TensorCore"]),
         .testTarget(
             name: "ZooTests",
             dependencies: [

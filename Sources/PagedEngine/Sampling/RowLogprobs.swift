@@ -1,0 +1,66 @@
+import Foundation
+
+/// The log-probabilities of a row of logits.
+struct RowLogprobs {
+    private let logits: UnsafeBufferPointer<Float>
+    private let logSumExp: Double
+
+    /// The row, whose normaliser is computed in Double.
+    ///
+    /// - Throws: `SamplingError.invalidLogit`, or `.noCandidate` where every logit is -infinity.
+    init(_ logits: UnsafeBufferPointer<Float>) throws(SamplingError) {
+        try Self.check(logits)
+        guard let largest = logits.max(), largest > -.infinity else { throw .noCandidate(vocabulary: logits.count) }
+        var sum = 0.0
+        for logit in logits { sum += exp(Double(logit) - Double(largest)) }
+        self.logits = logits
+        logSumExp = Double(largest) + log(sum)
+    }
+
+    /// Refuses NaN and +infinity.
+    static func check(_ logits: UnsafeBufferPointer<Float>) throws(SamplingError) {
+        for token in logits.indices where !(logits[token] < .infinity) {
+            throw .invalidLogit(token: token, value: "\(logits[token])")
+        }
+    }
+
+    /// The place of the largest number, the lowest among equals.
+    static func largest(_ row: [Float]) -> Int {
+        var best = 0
+        for index in row.indices where row[index] > row[best] { best = index }
+        return best
+    }
+
+    /// The log-probability of a token.
+    func logprob(of token: Int) -> Float { Float(Double(logits[token]) - logSumExp) }
+
+    /// The chosen token, then the `count` likeliest without it.
+    func list(chosen: Int, count: Int) -> [TokenLogprob] {
+        let score = logits[chosen]
+        var rank = 1
+        for token in logits.indices where logits[token] > score || (logits[token] == score && token < chosen) {
+            rank += 1
+        }
+        let first = TokenLogprob(token: chosen, logprob: logprob(of: chosen), rank: rank)
+        return [first] + top(count).filter { $0.token != chosen }
+    }
+
+    /// The `count` likeliest tokens, likeliest first and the lower first among equals.
+    func top(_ count: Int) -> [TokenLogprob] {
+        guard count > 0 else { return [] }
+        var tokens = Array(logits.indices)
+        if count < logits.count {
+            let border = RadixThreshold(Array(logits), target: Double(count)) { _ in 1 }
+            var equals = count - Int(border.above)
+            tokens.removeAll { token in
+                let key = RadixThreshold.key(logits[token])
+                if key == border.key { equals -= 1 }
+                return key < border.key || (key == border.key && equals < 0)
+            }
+        }
+        tokens.sort { logits[$0] > logits[$1] || (logits[$0] == logits[$1] && $0 < $1) }
+        return tokens.enumerated().map {
+            TokenLogprob(token: $0.element, logprob: logprob(of: $0.element), rank: $0.offset + 1)
+        }
+    }
+}
