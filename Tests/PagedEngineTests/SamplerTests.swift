@@ -70,6 +70,9 @@ import Testing
         #expect(topP[..<3].allSatisfy { $0 > 0 } && topP[3...].allSatisfy { $0 == 0 })
         let half = try histogram([0, 0], .init(topP: 0.5), seed: 1, draws: 100)
         #expect(half == [100, 0])
+        // Neighbours among Floats differ in their last bit alone.
+        let near = try histogram([1, Float(1).nextUp, Float(1).nextUp.nextUp], .init(topK: 1), seed: 1, draws: 100)
+        #expect(near == [0, 0, 100])
         let tiny = try histogram([0, 3, 3], .init(topP: 1e-9), seed: 1, draws: 100)
         #expect(tiny == [0, 100, 0])
     }

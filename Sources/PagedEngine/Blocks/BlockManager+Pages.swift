@@ -1,0 +1,104 @@
+/// What the calls of the block manager share.
+extension BlockManager {
+    /// How memory is used now, with counts since the beginning.
+    ///
+    /// - Complexity: O(pages of all tables).
+    package var statistics: BlockStatistics {
+        var result = counters
+        result.pageCount = pool.count
+        result.freePages = pool.freeCount
+        result.reusablePages = pool.reusableCount
+        result.physicalPages = pool.count - pool.freeCount
+        result.swapPageCount = swap.count
+        result.freeSwapPages = swap.freeCount
+        result.rememberedPages = cache.nodeCount
+        var filled: [Int: Int] = [:]
+        for table in tables.values {
+            result.logicalPages += table.pages.count
+            for (index, page) in table.pages.enumerated() {
+                let tokens = min(pageSize, max(0, table.computed - index * pageSize))
+                filled[page] = max(filled[page] ?? 0, tokens)
+            }
+        }
+        result.wastedSlots = filled.values.reduce(0) { $0 + pageSize - $1 }
+        return result
+    }
+
+    func table(_ sequence: Int) throws(PagingError) -> PageTable {
+        guard let table = tables[sequence] else { throw .unknownSequence(sequence) }
+        return table
+    }
+
+    func resident(_ sequence: Int) throws(PagingError) -> PageTable {
+        let table = try table(sequence)
+        guard table.slots == nil else { throw .swappedOut(sequence) }
+        return table
+    }
+
+    /// The pages that reservations take, where `shared` says which page a partly filled table ends with and how many refer
+    /// to it.
+    func cost(
+        _ reservations: [Reservation], shared: (PageTable) -> (page: Int, references: Int)
+    ) throws(PagingError) -> Int {
+        var needed = 0
+        var references: [Int: Int] = [:]
+        var seen: Set<Int> = []
+        for reservation in reservations {
+            guard seen.insert(reservation.sequence).inserted else { throw .duplicateSequence(reservation.sequence) }
+            guard reservation.count >= 0 else {
+                throw .invalidArgument(name: "count", expected: "at least 0", actual: "\(reservation.count)")
+            }
+            let table = try table(reservation.sequence)
+            let present = table.slots?.count ?? table.pages.count
+            needed += max(0, pageCount(forTokens: table.computed + reservation.count) - present)
+            guard reservation.count > 0, table.computed % pageSize != 0 else { continue }
+            let (page, count) = shared(table)
+            let left = references[page] ?? count
+            if left > 1 { needed += 1 }
+            references[page] = left - 1
+        }
+        return needed
+    }
+
+    /// The nodes of the cached pages of `tokens`.
+    func hits(_ tokens: [Int], _ salt: String) -> [Int] {
+        guard prefixCaching else { return [] }
+        var nodes: [Int] = []
+        var start = 0
+        while start + pageSize < tokens.count {
+            let piece = tokens[start..<start + pageSize]
+            guard let node = cache.node(after: nodes.last ?? PrefixCache.root, salt: salt, tokens: piece),
+                cache.page(of: node) != nil
+            else { break }
+            nodes.append(node)
+            start += pageSize
+        }
+        return nodes
+    }
+
+    /// Registers the page that has just been filled.
+    mutating func fill(_ table: inout PageTable) {
+        if prefixCaching {
+            let node = cache.retainNode(after: table.tail, salt: table.salt, tokens: table.partial[...])
+            cache.release(table.tail)
+            table.tail = node
+            cache.store(table.pages[table.computed / pageSize - 1], for: node)
+        }
+        table.partial.removeAll(keepingCapacity: true)
+    }
+
+    mutating func takePage() throws(PagingError) -> Int {
+        guard let (page, evicted) = pool.take() else { throw .pageShortage(needed: 1, free: 0) }
+        if evicted {
+            cache.forget(page)
+            counters.evictions += 1
+        }
+        return page
+    }
+
+    /// Drops a table's references, the last page first.
+    mutating func release(_ table: PageTable) {
+        for page in table.pages.reversed() { pool.release(page, keepingContents: cache.holds(page)) }
+        for slot in table.slots ?? [] { swap.release(slot, keepingContents: false) }
+    }
+}

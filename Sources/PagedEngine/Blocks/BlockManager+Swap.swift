@@ -1,0 +1,133 @@
+/// Moving sequences to the swap pool and back.
+extension BlockManager {
+    /// How many pages of the swap pool can be taken.
+    package var freeSwapPageCount: Int { swap.freeCount }
+
+    /// Moves the computed pages of sequences to the swap pool.
+    ///
+    /// Pages that they share are moved once and stay shared; slots reserved but not computed are given up.
+    ///
+    /// - Returns: the moves to carry out before any page is written.
+    /// - Throws: `PagingError.unknownSequence`, `.duplicateSequence`, `.swappedOut` or `.swapShortage`.
+    package mutating func swapOut(_ sequences: [Int]) throws(PagingError) -> [PageTransfer] {
+        var distinct: Set<Int> = []
+        for (index, sequence) in sequences.enumerated() {
+            let table = try resident(sequence)
+            guard !sequences[..<index].contains(sequence) else { throw .duplicateSequence(sequence) }
+            distinct.formUnion(table.pages[..<pageCount(forTokens: table.computed)])
+        }
+        guard distinct.count <= swap.freeCount else {
+            throw .swapShortage(needed: distinct.count, free: swap.freeCount)
+        }
+        var slotOfPage: [Int: Int] = [:]
+        var transfers: [PageTransfer] = []
+        for sequence in sequences {
+            var table = try resident(sequence)
+            var slots: [Int] = []
+            for page in table.pages[..<pageCount(forTokens: table.computed)] {
+                if let slot = slotOfPage[page] {
+                    swap.retain(slot)
+                    slots.append(slot)
+                } else if let (slot, _) = swap.take() {
+                    slotOfPage[page] = slot
+                    slots.append(slot)
+                    transfers.append(.swapOut(page: page, slot: slot))
+                }
+            }
+            release(table)
+            table.pages = []
+            table.slots = slots
+            tables[sequence] = table
+        }
+        return transfers
+    }
+
+    /// How many free pages `swapIn` would take.
+    ///
+    /// - Throws: `PagingError.unknownSequence`, `.duplicateSequence`, `.resident` or `.invalidArgument`.
+    package func pagesNeeded(
+        swappingIn sequences: [Int], reserving reservations: [Reservation] = []
+    ) throws(PagingError) -> Int {
+        var sharers: [Int: Int] = [:]
+        var found: Set<Int> = []
+        for (index, sequence) in sequences.enumerated() {
+            guard let slots = try table(sequence).slots else { throw .resident(sequence) }
+            guard !sequences[..<index].contains(sequence) else { throw .duplicateSequence(sequence) }
+            let cached = try cachedPages(sequence)
+            for (place, slot) in slots.enumerated() {
+                if place < cached.count, let page = cached[place] {
+                    found.insert(page)
+                } else {
+                    sharers[slot, default: 0] += 1
+                }
+            }
+        }
+        for reservation in reservations where !sequences.contains(reservation.sequence) {
+            throw .invalidArgument(
+                name: "reserving", expected: "sequences that are swapped in", actual: "\(reservation.sequence)")
+        }
+        let slots = try cost(reservations) { table in
+            let slot = table.slots?.last ?? 0
+            return (slot, sharers[slot] ?? 1)
+        }
+        return sharers.count + found.count { pool.referenceCount(of: $0) == 0 } + slots
+    }
+
+    /// Moves sequences back from the swap pool and reserves slots.
+    ///
+    /// A page whose contents are still in memory is shared instead of moved.
+    ///
+    /// - Returns: the moves and copies to carry out, in order, before the slots are written.
+    /// - Throws: as `pagesNeeded`, and `PagingError.pageShortage`.
+    package mutating func swapIn(
+        _ sequences: [Int], reserving reservations: [Reservation] = []
+    ) throws(PagingError) -> [PageTransfer] {
+        let needed = try pagesNeeded(swappingIn: sequences, reserving: reservations)
+        guard needed <= pool.freeCount else { throw .pageShortage(needed: needed, free: pool.freeCount) }
+        // All cached pages are held before any page is taken, which might evict one of them.
+        var held: [[Int?]] = []
+        for sequence in sequences {
+            held.append(try cachedPages(sequence))
+            for case let page? in held[held.count - 1] { pool.retain(page) }
+        }
+        var pageOfSlot: [Int: Int] = [:]
+        var transfers: [PageTransfer] = []
+        for (sequence, cached) in zip(sequences, held) {
+            var table = try table(sequence)
+            for (place, slot) in (table.slots ?? []).enumerated() {
+                if place < cached.count, let page = cached[place] {
+                    table.pages.append(page)
+                } else if let page = pageOfSlot[slot] {
+                    pool.retain(page)
+                    table.pages.append(page)
+                } else {
+                    let page = try takePage()
+                    pageOfSlot[slot] = page
+                    table.pages.append(page)
+                    transfers.append(.swapIn(slot: slot, page: page))
+                }
+            }
+            for slot in table.slots ?? [] { swap.release(slot, keepingContents: false) }
+            table.slots = nil
+            for (node, page) in zip(nodes(table), table.pages) { cache.store(page, for: node) }
+            tables[sequence] = table
+        }
+        return transfers + (try reserve(reservations))
+    }
+
+    /// For each full page of a swapped sequence the page in memory that holds the same contents.
+    private func cachedPages(_ sequence: Int) throws(PagingError) -> [Int?] {
+        nodes(try table(sequence)).map { cache.page(of: $0) }
+    }
+
+    /// The nodes of a table's full pages, from the first.
+    private func nodes(_ table: PageTable) -> [Int] {
+        var nodes: [Int] = []
+        var node = table.tail
+        while node != PrefixCache.root {
+            nodes.append(node)
+            node = cache.parent(of: node)
+        }
+        return nodes.reversed()
+    }
+}

@@ -1,0 +1,174 @@
+import PagedEngine
+import Testing
+
+@Suite struct BlockManagerTests {
+    struct Setting: Sendable, CustomTestStringConvertible {
+        var pages: Int
+        var size: Int
+        var swap: Int
+        var caching = true
+        var hashMask: UInt64 = .max
+        var alphabet = 2
+        var testDescription: String { "\(pages) pages of \(size), \(swap) swapped, caching \(caching)" }
+    }
+
+    static let settings = [
+        Setting(pages: 24, size: 4, swap: 16), Setting(pages: 60, size: 2, swap: 20, alphabet: 3),
+        Setting(pages: 30, size: 1, swap: 8), Setting(pages: 12, size: 3, swap: 0),
+        Setting(pages: 40, size: 4, swap: 30, caching: false),
+        // Three bits of hash: nearly every lookup meets a collision.
+        Setting(pages: 40, size: 2, swap: 12, hashMask: 7, alphabet: 3),
+    ]
+
+    /// Over a million operations in all, each checked against the naive model.
+    @Test(arguments: settings) func everySlotReadsBackTheRightToken(setting: Setting) throws {
+        var model = try PageModel(
+            pages: setting.pages, size: setting.size, swap: setting.swap, caching: setting.caching,
+            hashMask: setting.hashMask, alphabet: setting.alphabet, seed: 17)
+        for step in 0..<175_000 {
+            do {
+                try model.step()
+                if step % 8 == 0 { try model.checkAll() }
+            } catch {
+                Issue.record("operation \(step): \(error)")
+                return
+            }
+        }
+        for sequence in model.sequences { try model.manager.close(sequence.id) }
+        #expect(model.manager.freePageCount == setting.pages)
+        #expect(model.manager.freeSwapPageCount == setting.swap)
+        #expect(model.manager.statistics.logicalPages == 0)
+        // Once every page serves another use, nothing is remembered.
+        let foreign = [Int](repeating: -1, count: setting.pages * setting.size)
+        _ = try model.manager.open(-1, tokens: foreign, reserving: foreign.count)
+        #expect(model.manager.statistics.rememberedPages == 0)
+    }
+
+    @Test func writesDivergeByOneCopy() throws {
+        var manager = try BlockManager(pageCount: 8, pageSize: 4)
+        _ = try manager.open(1, tokens: [1, 2, 3, 4, 5, 6], reserving: 6)
+        try manager.commit(1, tokens: [1, 2, 3, 4, 5, 6])
+        try manager.fork(1, into: 2)
+        try manager.fork(1, into: 3)
+        #expect(manager.statistics.sharing == 3)
+        let table = try manager.pageTable(of: 1)
+        // Two of the three writers copy; the last keeps the page.
+        let next = [1, 2, 3].map { Reservation(sequence: $0, count: 1) }
+        #expect(try manager.pagesNeeded(next) == 2)
+        let copies = try manager.reserve(next)
+        let tables = try [1, 2, 3].map { try manager.pageTable(of: $0) }
+        #expect(
+            copies == [
+                .copy(source: table[1], target: tables[0][1]), .copy(source: table[1], target: tables[1][1]),
+            ])
+        #expect(tables[2] == table)
+        #expect(tables.allSatisfy { $0[0] == table[0] })
+        // 4 pages hold 4 + 3 × 2 tokens, and the slots just reserved are not computed yet.
+        #expect(manager.statistics.wastedSlots == 6)
+        #expect(manager.statistics.copies == 2)
+    }
+
+    @Test func onlyCommittedFullPagesAreHit() throws {
+        var manager = try BlockManager(pageCount: 8, pageSize: 2)
+        let prompt = [1, 2, 3, 4, 5]
+        #expect(try manager.open(1, tokens: prompt, reserving: 5) == 0)
+        #expect(manager.cachedCount(of: prompt) == 0)
+        try manager.commit(1, tokens: [1, 2, 3])
+        #expect(manager.cachedCount(of: prompt) == 2)
+        try manager.commit(1, tokens: [4, 5])
+        #expect(manager.cachedCount(of: prompt) == 4)
+        // The last token is always computed.
+        #expect(manager.cachedCount(of: [1, 2, 3, 4]) == 2)
+        #expect(manager.cachedCount(of: prompt, salt: "x") == 0)
+        #expect(manager.cachedCount(of: [3, 4, 5]) == 0)
+        #expect(try manager.open(2, tokens: prompt) == 4)
+        #expect(try manager.open(3, tokens: prompt, reusing: false) == 0)
+        #expect(manager.statistics.hitTokens == 4)
+    }
+
+    @Test func theOldestChainLosesItsTailFirst() throws {
+        var manager = try BlockManager(pageCount: 6, pageSize: 2)
+        for (sequence, tokens) in [(1, [1, 1, 2, 2]), (2, [3, 3, 4, 4])] {
+            _ = try manager.open(sequence, tokens: tokens, reserving: 4)
+            try manager.commit(sequence, tokens: tokens)
+        }
+        let (first, second) = (try manager.pageTable(of: 1), try manager.pageTable(of: 2))
+        try manager.close(1)
+        try manager.close(2)
+        #expect(manager.evictionOrder == first.reversed() + second.reversed())
+        // Two blank pages go first, then the tail of the first chain.
+        _ = try manager.open(3, tokens: [9, 9, 9, 9, 9], reserving: 5)
+        #expect(manager.cachedCount(of: [1, 1, 2, 2, 0]) == 2)
+        #expect(manager.cachedCount(of: [3, 3, 4, 4, 0]) == 4)
+        #expect(manager.statistics.evictions == 1)
+    }
+
+    @Test func recomputingHitsWhatWasFreed() throws {
+        var manager = try BlockManager(pageCount: 4, pageSize: 2)
+        _ = try manager.open(1, tokens: [1, 2, 3, 4, 5], reserving: 5)
+        try manager.commit(1, tokens: [1, 2, 3, 4, 5])
+        try manager.close(1)
+        #expect(try manager.open(2, tokens: [1, 2, 3, 4, 5, 6]) == 4)
+    }
+
+    @Test func aChildIsFoundAgainAfterItsParentWasEvicted() throws {
+        var manager = try BlockManager(pageCount: 4, pageSize: 1)
+        // Two sequences compute the same page at once; only the first page is registered.
+        _ = try manager.open(1, tokens: [7, 8], reserving: 1)
+        _ = try manager.open(2, tokens: [7, 8, 9], reserving: 2)
+        try manager.commit(1, tokens: [7])
+        try manager.commit(2, tokens: [7, 8])
+        try manager.close(1)
+        // The registered page of 7 is evicted; 8 stays.
+        _ = try manager.open(3, tokens: [5, 5, 5], reserving: 2)
+        #expect(manager.cachedCount(of: [7, 8, 9]) == 0)
+        try manager.close(3)
+        _ = try manager.open(4, tokens: [7, 0], reserving: 1)
+        try manager.commit(4, tokens: [7])
+        #expect(manager.cachedCount(of: [7, 8, 9]) == 2)
+    }
+
+    @Test func swappingKeepsSharing() throws {
+        var manager = try BlockManager(pageCount: 6, pageSize: 2, swapPageCount: 3, prefixCaching: false)
+        _ = try manager.open(1, tokens: [1, 2, 3], reserving: 4)
+        try manager.commit(1, tokens: [1, 2, 3])
+        try manager.fork(1, into: 2)
+        let table = try manager.pageTable(of: 1)
+        let out = try manager.swapOut([1, 2])
+        #expect(out == [.swapOut(page: table[0], slot: 0), .swapOut(page: table[1], slot: 1)])
+        #expect(manager.freePageCount == 6 && manager.freeSwapPageCount == 1)
+        #expect(throws: PagingError.swappedOut(1)) { try manager.pageTable(of: 1) }
+        let next = [1, 2].map { Reservation(sequence: $0, count: 1) }
+        #expect(try manager.pagesNeeded(swappingIn: [1, 2], reserving: next) == 3)
+        let back = try manager.swapIn([1, 2], reserving: next)
+        #expect(back.count == 3)
+        #expect(manager.freePageCount == 3 && manager.freeSwapPageCount == 3)
+    }
+
+    @Test func misuseIsRefused() throws {
+        #expect(throws: PagingError.self) { try BlockManager(pageCount: 0, pageSize: 1) }
+        #expect(throws: PagingError.self) { try BlockManager(pageCount: 1, pageSize: 0) }
+        var manager = try BlockManager(pageCount: 2, pageSize: 2, swapPageCount: 1)
+        #expect(throws: PagingError.unknownSequence(1)) { try manager.close(1) }
+        #expect(throws: PagingError.unknownSequence(1)) { try manager.fork(1, into: 2) }
+        _ = try manager.open(1, tokens: [1, 2, 3], reserving: 3)
+        #expect(throws: PagingError.duplicateSequence(1)) { try manager.open(1, tokens: [1]) }
+        #expect(throws: PagingError.unreservedSlots(sequence: 1, computed: 5, reserved: 4)) {
+            try manager.commit(1, tokens: [1, 2, 3, 4, 5])
+        }
+        try manager.commit(1, tokens: [1, 2, 3])
+        #expect(throws: PagingError.pageShortage(needed: 1, free: 0)) {
+            try manager.reserve([.init(sequence: 1, count: 2)])
+        }
+        #expect(throws: PagingError.swapShortage(needed: 2, free: 1)) { try manager.swapOut([1]) }
+        #expect(throws: PagingError.resident(1)) { try manager.swapIn([1]) }
+        #expect(throws: PagingError.duplicateSequence(1)) {
+            try manager.reserve([.init(sequence: 1, count: 1), .init(sequence: 1, count: 0)])
+        }
+        try manager.fork(1, into: 2)
+        // A shared page may not be written without a reservation, which copies it.
+        #expect(throws: PagingError.unreservedSlots(sequence: 2, computed: 4, reserved: 3)) {
+            try manager.commit(2, tokens: [4])
+        }
+    }
+}
