@@ -11,10 +11,11 @@ func require(_ holds: Bool, _ message: @autoclosure () -> String) throws {
     if !holds { throw Violation(description: message()) }
 }
 
-/// A naive model beside a block manager: every sequence as a plain array, every slot of memory with the value it would hold.
+/// A naive model beside a block manager: every sequence as a plain array, every slot of memory with the value it would
+/// hold.
 ///
-/// The value of a token is a hash of the salt and of all tokens up to it, as its keys depend on all of them: a page that is
-/// shared where only its own tokens agree is found out.
+/// The value of a token is a hash of the salt and of all tokens up to it, as its keys depend on all of them: a page
+/// that is shared where only its own tokens agree is found out.
 struct PageModel {
     struct Sequence {
         var id: Int
@@ -80,6 +81,8 @@ struct PageModel {
         let free = manager.freePageCount
         let hit = stride(from: 0, to: expected, by: size).compactMap { cachedPage[values[$0 + size - 1]] }
         let needed = hit.filter { manager.referenceCount(of: $0) == 0 }.count + pages(expected + count) - hit.count
+        try require(
+            manager.pagesNeeded(opening: tokens, salt: salt, reserving: count) == needed, "pages needed to open")
         do {
             let computed = try manager.open(nextSequence, tokens: tokens, salt: salt, reserving: count)
             try require(computed == expected && needed <= free, "open of \(needed) pages with \(free) free")

@@ -35,8 +35,8 @@ extension BlockManager {
         return table
     }
 
-    /// The pages that reservations take, where `shared` says which page a partly filled table ends with and how many refer
-    /// to it.
+    /// The pages that reservations take, where `shared` says which page a partly filled table ends with and how many
+    /// refer to it.
     func cost(
         _ reservations: [Reservation], shared: (PageTable) -> (page: Int, references: Int)
     ) throws(PagingError) -> Int {
@@ -58,6 +58,13 @@ extension BlockManager {
             references[page] = left - 1
         }
         return needed
+    }
+
+    /// The pages that a sequence takes which opens on cached pages: a free page that is hit cannot be taken for another
+    /// use.
+    func cost(opening pages: [Int], reserving count: Int) -> Int {
+        pageCount(forTokens: pages.count * pageSize + count) - pages.count
+            + pages.count { pool.referenceCount(of: $0) == 0 }
     }
 
     /// The nodes of the cached pages of `tokens`.

@@ -3,22 +3,28 @@ extension BlockManager {
     /// How many pages of the swap pool can be taken.
     package var freeSwapPageCount: Int { swap.freeCount }
 
-    /// Moves the computed pages of sequences to the swap pool.
+    /// How many pages of the swap pool `swapOut` would take.
     ///
-    /// Pages that they share are moved once and stay shared; slots reserved but not computed are given up.
-    ///
-    /// - Returns: the moves to carry out before any page is written.
-    /// - Throws: `PagingError.unknownSequence`, `.duplicateSequence`, `.swappedOut` or `.swapShortage`.
-    package mutating func swapOut(_ sequences: [Int]) throws(PagingError) -> [PageTransfer] {
+    /// - Throws: `PagingError.unknownSequence`, `.duplicateSequence` or `.swappedOut`.
+    package func slotsNeeded(swappingOut sequences: [Int]) throws(PagingError) -> Int {
         var distinct: Set<Int> = []
         for (index, sequence) in sequences.enumerated() {
             let table = try resident(sequence)
             guard !sequences[..<index].contains(sequence) else { throw .duplicateSequence(sequence) }
             distinct.formUnion(table.pages[..<pageCount(forTokens: table.computed)])
         }
-        guard distinct.count <= swap.freeCount else {
-            throw .swapShortage(needed: distinct.count, free: swap.freeCount)
-        }
+        return distinct.count
+    }
+
+    /// Moves the computed pages of sequences to the swap pool.
+    ///
+    /// Pages that they share are moved once and stay shared; slots reserved but not computed are given up.
+    ///
+    /// - Returns: the moves to carry out before any page is written.
+    /// - Throws: as `slotsNeeded`, and `PagingError.swapShortage`.
+    package mutating func swapOut(_ sequences: [Int]) throws(PagingError) -> [PageTransfer] {
+        let needed = try slotsNeeded(swappingOut: sequences)
+        guard needed <= swap.freeCount else { throw .swapShortage(needed: needed, free: swap.freeCount) }
         var slotOfPage: [Int: Int] = [:]
         var transfers: [PageTransfer] = []
         for sequence in sequences {

@@ -1,9 +1,10 @@
-/// Gives sequences pages for their keys and values: shared where contents are the same, copied at the first divergent write,
-/// kept as a cache of prefixes when free, and moved to a swap pool and back.
+/// Gives sequences pages for their keys and values: shared where contents are the same, copied at the first divergent
+/// write, kept as a cache of prefixes when free, and moved to a swap pool and back.
 ///
-/// It knows which tokens are where and holds no keys. The caller reserves slots for the tokens of a step, carries out the
-/// transfers that come back, computes, and commits the tokens; only then may their pages be hit by other sequences. Page and
-/// slot are this project's words for vLLM's block and block of the swap space; a block here is a part of a score matrix.
+/// It knows which tokens are where and holds no keys. The caller reserves slots for the tokens of a step, carries out
+/// the transfers that come back, computes, and commits the tokens; only then may their pages be hit by other sequences.
+/// Page and slot are this project's words for vLLM's block and block of the swap space; a block here is a part of a
+/// score matrix.
 ///
 /// Every mutating call does all it says or throws and changes nothing.
 package struct BlockManager: Sendable {
@@ -73,6 +74,15 @@ package struct BlockManager: Sendable {
     /// - Complexity: O(tokens).
     package func cachedCount(of tokens: [Int], salt: String = "") -> Int { hits(tokens, salt).count * pageSize }
 
+    /// How many free pages `open` would take: new ones, and free ones that are hit.
+    ///
+    /// - Complexity: O(tokens).
+    package func pagesNeeded(
+        opening tokens: [Int], salt: String = "", reusing: Bool = true, reserving count: Int = 0
+    ) -> Int {
+        cost(opening: reusing ? hits(tokens, salt).compactMap { cache.page(of: $0) } : [], reserving: count)
+    }
+
     // MARK: A sequence's life
 
     /// Opens a sequence on the cached pages of `tokens`, and reserves slots for the `count` tokens after them.
@@ -90,19 +100,17 @@ package struct BlockManager: Sendable {
             throw .invalidArgument(name: "reserving", expected: "at least 0", actual: "\(count)")
         }
         let hits = reusing ? hits(tokens, salt) : []
+        let pages = hits.compactMap { cache.page(of: $0) }
+        let needed = cost(opening: pages, reserving: count)
+        guard needed <= pool.freeCount else { throw .pageShortage(needed: needed, free: pool.freeCount) }
         var table = PageTable()
         table.computed = hits.count * pageSize
         table.salt = salt
-        let pages = hits.compactMap { cache.page(of: $0) }
-        let fresh = pageCount(forTokens: table.computed + count) - pages.count
-        // A free page that is hit cannot be taken for another use.
-        let needed = fresh + pages.count { pool.referenceCount(of: $0) == 0 }
-        guard needed <= pool.freeCount else { throw .pageShortage(needed: needed, free: pool.freeCount) }
         for page in pages { pool.retain(page) }
         table.pages = pages
         table.tail = hits.last ?? PrefixCache.root
         cache.retain(table.tail)
-        for _ in 0..<fresh { table.pages.append(try takePage()) }
+        while table.pages.count < pageCount(forTokens: table.computed + count) { table.pages.append(try takePage()) }
         tables[sequence] = table
         if reusing, prefixCaching { counters.queriedTokens += tokens.count }
         counters.hitTokens += table.computed

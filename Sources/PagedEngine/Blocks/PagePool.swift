@@ -1,14 +1,16 @@
 /// The pages of a pool: how many sequences refer to each, and which free page is taken next.
 ///
-/// A free page is blank, or keeps contents that a prefix cache may hit again. Blank pages are taken first, then the page that
-/// has been free the longest. The list of the latter is linked through arrays, so that a hit leaves it in O(1).
+/// A free page is blank, or keeps contents that a prefix cache may hit again. Blank pages are taken first, then the
+/// page that has been free the longest. The list of the latter is linked through arrays, so that a hit leaves it in
+/// O(1).
 struct PagePool: Sendable {
     /// The number of pages.
     let count: Int
     private var references: [Int]
     /// Free pages without contents; the last is taken next.
     private var blank: [Int]
-    /// For each page its neighbours in the list of free pages with contents; the entry `count` is both ends of the ring.
+    /// For each page its neighbours in the list of free pages with contents; the entry `count` is both ends of the
+    /// ring.
     private var older: [Int]
     private var newer: [Int]
     private(set) var reusableCount = 0

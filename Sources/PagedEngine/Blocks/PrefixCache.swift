@@ -2,12 +2,13 @@ import TensorCore
 
 /// Finds the page that holds the keys of given tokens after given earlier tokens.
 ///
-/// Full pages form a tree: a node is one page's tokens after its parent's. Nodes are found by a chained hash of the parent's
-/// hash and the tokens, and a hit is taken only where the parent is the same node and the tokens are equal, so equal hashes
-/// cannot give wrong keys. The first page's hash and comparison include a salt, which keeps tenants apart.
+/// Full pages form a tree: a node is one page's tokens after its parent's. Nodes are found by a chained hash of the
+/// parent's hash and the tokens, and a hit is taken only where the parent is the same node and the tokens are equal, so
+/// equal hashes cannot give wrong keys. The first page's hash and comparison include a salt, which keeps tenants apart.
 ///
-/// A node lives as long as something refers to it: a page that holds its keys, a sequence that ends with it, or a child. So a
-/// node whose page was evicted is the same node when its tokens are computed again, and its children are found again.
+/// A node lives as long as something refers to it: a page that holds its keys, a sequence that ends with it, or a
+/// child. So a node whose page was evicted is the same node when its tokens are computed again, and its children are
+/// found again.
 struct PrefixCache: Sendable {
     /// The parent of first pages.
     static let root = -1

@@ -2,8 +2,8 @@ import Foundation
 
 /// The tokens that may still be drawn, with weights that are their probabilities times a common factor.
 ///
-/// Weights are `exp((score - largest) / temperature)` in Double: the largest is 1, none overflows, and logits of ±1e5 at any
-/// temperature are as exact as small ones. A weight that vanishes leaves the candidates; the largest never does.
+/// Weights are `exp((score - largest) / temperature)` in Double: the largest is 1, none overflows, and logits of ±1e5
+/// at any temperature are as exact as small ones. A weight that vanishes leaves the candidates; the largest never does.
 struct Candidates {
     private(set) var tokens: [Int] = []
     private(set) var scores: [Float] = []
@@ -31,8 +31,8 @@ struct Candidates {
         }
     }
 
-    /// Keeps the likeliest tokens whose probabilities add up to `share`, and always one; of equals at the border the lower
-    /// token comes first.
+    /// Keeps the likeliest tokens whose probabilities add up to `share`, and always one; of equals at the border the
+    /// lower token comes first.
     mutating func keepTop(_ share: Double) {
         guard share < 1 else { return }
         let target = share * total

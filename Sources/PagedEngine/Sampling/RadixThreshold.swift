@@ -1,8 +1,8 @@
 /// The border of the largest numbers of a row, found without sorting the row.
 ///
-/// Numbers are read as 32-bit keys whose order is theirs. Three passes of 11, 11 and 10 bits each add up the weights of the
-/// keys that share the bits found so far, and walk down from the largest until the target is reached. O(n) whatever the
-/// numbers are, and the same for the same numbers: no pivot is drawn.
+/// Numbers are read as 32-bit keys whose order is theirs. Three passes of 11, 11 and 10 bits each add up the weights of
+/// the keys that share the bits found so far, and walk down from the largest until the target is reached. O(n) whatever
+/// the numbers are, and the same for the same numbers: no pivot is drawn.
 struct RadixThreshold {
     /// The key of the smallest number that is needed to reach the target.
     let key: UInt32
@@ -11,8 +11,8 @@ struct RadixThreshold {
 
     private static let digits: [(shift: UInt32, bits: UInt32)] = [(21, 11), (10, 11), (0, 10)]
 
-    /// The border of `values` at which the weights, added from the largest value down, reach `target`; the smallest value
-    /// where they never do.
+    /// The border of `values` at which the weights, added from the largest value down, reach `target`; the smallest
+    /// value where they never do.
     init(_ values: [Float], target: Double, weight: (Int) -> Double) {
         var found: UInt32 = 0
         var known: UInt32 = 0

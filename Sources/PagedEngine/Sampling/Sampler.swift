@@ -2,10 +2,11 @@ import TensorCore
 
 /// Chooses the next token of a sequence from a row of logits.
 ///
-/// The steps and their order are those of vLLM's sampler: allowed tokens, bad words, early stops, biases, penalties, then
-/// greedy, or temperature, min-p, top-k, top-p and a draw. Log-probabilities are of the raw logits.
+/// The steps and their order are those of vLLM's sampler: allowed tokens, bad words, early stops, biases, penalties,
+/// then greedy, or temperature, min-p, top-k, top-p and a draw. Log-probabilities are of the raw logits.
 ///
-/// A sampler holds scratch memory and nothing else: what it returns is a function of the arguments. Use one for each thread.
+/// A sampler holds scratch memory and nothing else: what it returns is a function of the arguments. Use one for each
+/// thread.
 package struct Sampler: Sendable {
     private var scores: [Float] = []
     private var occurrences = TokenOccurrences()
@@ -13,15 +14,17 @@ package struct Sampler: Sendable {
     /// A sampler without scratch memory as yet.
     package init() {}
 
-    /// The next token after `prompt` and `output`, which are the sequence's own; `sequenceIndex` is its number within the
-    /// request.
+    /// The next token after `prompt` and `output`, which are the sequence's own; `sequenceIndex` is its number within
+    /// the request.
     ///
     /// The random number depends on the seed, the sequence's number and `output.count` alone, so neither the batch, nor
     /// chunks, nor preemption changes the text.
     ///
-    /// - Throws: `SamplingError` for a row of the wrong length, for NaN or +infinity, for tokens outside the vocabulary and
+    /// - Throws: `SamplingError` for a row of the wrong length, for NaN or +infinity, for tokens outside the vocabulary
+    ///   and
     ///   where no token may be sampled.
-    /// - Complexity: O(vocabulary); only the tokens that top-k or top-p keep are given an order. Penalties add the history.
+    /// - Complexity: O(vocabulary); only the tokens that top-k or top-p keep are given an order. Penalties add the
+    ///   history.
     package mutating func sample(
         logits: UnsafeBufferPointer<Float>, plan: SamplingPlan, prompt: [Int], output: [Int], sequenceIndex: Int
     ) throws(SamplingError) -> SampledToken {
@@ -106,7 +109,8 @@ package struct Sampler: Sendable {
         for (token, bias) in plan.biases { scores[token] += bias }
     }
 
-    /// Makes tokens of the history less likely: the repetition penalty sees the prompt and the output, the others the output.
+    /// Makes tokens of the history less likely: the repetition penalty sees the prompt and the output, the others the
+    /// output.
     private mutating func penalise(
         _ plan: SamplingPlan, prompt: [Int], output: [Int]
     ) throws(SamplingError) {

@@ -4,7 +4,8 @@
 public struct SamplingParams: Sendable, Hashable {
     /// How many continuations are returned.
     public var n: Int
-    /// How many continuations are computed; the `n` of the highest cumulative log-probability are returned; nil means `n`.
+    /// How many continuations are computed; the `n` of the highest cumulative log-probability are returned; nil means
+    /// `n`.
     public var bestOf: Int?
     /// Taken from the logit of every token that is in the output so far, from -2 to 2.
     public var presencePenalty: Double

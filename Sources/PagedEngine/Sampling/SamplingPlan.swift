@@ -23,6 +23,7 @@ package struct SamplingPlan: Sendable {
         _ params: SamplingParams, vocabulary: Int, eosTokenIds: [Int] = [], badWordTokens: [[Int]] = [], seed: UInt64,
         maxLogprobs: Int = 20
     ) throws(SamplingError) {
+        try SamplingParams.require(vocabulary >= 1, "vocabulary", "at least 1 token", vocabulary)
         try params.validate(vocabulary: vocabulary, maxLogprobs: maxLogprobs)
         try SamplingParams.require(
             params.badWords.isEmpty || !badWordTokens.isEmpty, "badWords", "their token sequences", params.badWords)

@@ -10,8 +10,9 @@ package struct StopUpdate: Sendable, Hashable {
 
 /// Decides after each token whether a sequence ends, and holds back text that might be the beginning of a stop text.
 ///
-/// As in vLLM a stop text wins over a stop token, and both over the length; before `minTokens` neither stops. Of several stop
-/// texts the first to be completed wins, then the first of the list, so that the cut of the text into tokens plays no part.
+/// As in vLLM a stop text wins over a stop token, and both over the length; before `minTokens` neither stops. Of
+/// several stop texts the first to be completed wins, then the first of the list, so that the cut of the text into
+/// tokens plays no part.
 package struct StopChecker: Sendable {
     private let stops: [String]
     private let stopTokens: [Int]

@@ -1,9 +1,9 @@
 /// Finds the first stop text to be completed in a text that comes in pieces, however it is cut.
 ///
-/// For each stop text the matcher keeps how many of its bytes the text so far ends with (Knuth, Morris and Pratt, 1977): that
-/// is all it needs to continue, and the largest of these numbers is how much of the text might still become a stop text.
-/// Bytes of UTF-8 are compared, so a stop text is found where exactly its code points stand; grapheme clusters that a piece
-/// might complete play no part.
+/// For each stop text the matcher keeps how many of its bytes the text so far ends with (Knuth, Morris and Pratt,
+/// 1977): that is all it needs to continue, and the largest of these numbers is how much of the text might still become
+/// a stop text. Bytes of UTF-8 are compared, so a stop text is found where exactly its code points stand; grapheme
+/// clusters that a piece might complete play no part.
 struct StopMatcher: Sendable {
     /// A stop text that has been completed.
     struct Match: Hashable {
@@ -27,8 +27,8 @@ struct StopMatcher: Sendable {
     /// How many bytes at the end of the text may be the beginning of a stop text.
     var pending: Int { lengths.max() ?? 0 }
 
-    /// Reads a piece up to the first completed stop text, the first of the list where several end together; reads all of it
-    /// without `stopping`.
+    /// Reads a piece up to the first completed stop text, the first of the list where several end together; reads all
+    /// of it without `stopping`.
     mutating func read(_ piece: [UInt8], stopping: Bool) -> Match? {
         guard !patterns.isEmpty else { return nil }
         for (offset, byte) in piece.enumerated() {

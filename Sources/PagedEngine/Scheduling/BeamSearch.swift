@@ -2,8 +2,8 @@ import Foundation
 
 /// One step of beam search, as vLLM's `LLM.beam_search` does it.
 ///
-/// Every beam offers its likeliest continuations. Those that end go to the finished; the best of the others, by score, are the
-/// beams of the next step. Equal scores keep the order of beams, then of candidates.
+/// Every beam offers its likeliest continuations. Those that end go to the finished; the best of the others, by score,
+/// are the beams of the next step. Equal scores keep the order of beams, then of candidates.
 struct BeamSearch {
     /// A beam of the next step.
     struct Survivor {

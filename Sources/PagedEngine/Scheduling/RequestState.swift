@@ -81,6 +81,11 @@ struct RequestState: Sendable {
             promptRows: rows.isEmpty ? 0..<0 : rows)
     }
 
+    /// Why a sequence that has just got a token goes no further, if it does not.
+    func reasonToEnd(_ sequence: SequenceState, _ outcome: SampledOutcome) -> FinishReason? {
+        outcome.finish ?? (sequence.tokens.count - request.prompt.count >= maxTokens ? .length : nil)
+    }
+
     /// A sequence's continuation, ended.
     func finish(_ sequence: SequenceState, _ reason: FinishReason) -> FinishedSequence {
         FinishedSequence(

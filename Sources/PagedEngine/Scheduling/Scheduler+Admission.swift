@@ -32,7 +32,8 @@ extension Scheduler {
 
     /// The most pages that a request can need at once.
     ///
-    /// These are the full pages of its prompt once, the rest for each sequence. The last token of a sequence is never computed.
+    /// These are the full pages of its prompt once, the rest for each sequence. The last token of a sequence is never
+    /// computed.
     func mostPages(_ request: EngineRequest, maxTokens: Int) -> Int {
         let each = blocks.pageCount(forTokens: request.prompt.count + maxTokens - 1)
         // Without a second token no sequence writes after the fork.
@@ -45,9 +46,9 @@ extension Scheduler {
     mutating func preempt(_ id: Int, _ step: inout ScheduledStep) throws(SchedulerError) {
         guard var state = requests[id] else { return }
         let open = state.openSequences.map(\.id)
-        let hasKeys = state.openSequences.contains { $0.computed > 0 }
-        if hasKeys, let moves = try? blocks.swapOut(open) {
-            step.transfers += moves
+        let keys = try paging { blocks throws(PagingError) in try blocks.slotsNeeded(swappingOut: open) }
+        if keys > 0, keys <= blocks.freeSwapPageCount {
+            step.transfers += try paging { blocks throws(PagingError) in try blocks.swapOut(open) }
             state.phase = .swapped
             preemptions.swapped += 1
         } else {
@@ -96,16 +97,18 @@ extension Scheduler {
     private mutating func open(_ state: RequestState, budget: Int) throws(SchedulerError) -> [Reservation]? {
         let sequence = state.sequences[0]
         let prompt = state.request.prompt.count
-        // Where several sequences will fork from the prompt, keys after it are of no use; the one token more lets all of the
-        // prompt be hit.
+        // Where several sequences will fork from the prompt, keys after it are of no use; the one token more lets all
+        // of the prompt be hit.
         let tokens = state.awaitsFork ? Array(sequence.tokens[...prompt]) : sequence.tokens
         let salt = state.request.cacheSalt
         let reusing = !state.request.promptLogprobs || state.promptRowsDone >= prompt - 1
         let cached = reusing ? blocks.cachedCount(of: tokens, salt: salt) : 0
         let count = min(budget, state.known(sequence) - cached)
-        guard
-            (try? blocks.open(sequence.id, tokens: tokens, salt: salt, reusing: reusing, reserving: count)) != nil
-        else { return nil }
+        let needed = blocks.pagesNeeded(opening: tokens, salt: salt, reusing: reusing, reserving: count)
+        guard needed <= blocks.freePageCount else { return nil }
+        _ = try paging { blocks throws(PagingError) in
+            try blocks.open(sequence.id, tokens: tokens, salt: salt, reusing: reusing, reserving: count)
+        }
         let id = state.request.id
         requests[id]?.phase = .running
         requests[id]?.hasStarted = true

@@ -67,44 +67,52 @@ extension Scheduler {
         _ outcome: SequenceResult.Outcome, to scheduled: ScheduledSequence
     ) throws(SchedulerError) {
         try paging { blocks throws(PagingError) in try blocks.commit(scheduled.id, tokens: scheduled.tokens) }
-        guard var state = requests[scheduled.request],
-            let place = state.sequences.firstIndex(where: { $0.id == scheduled.id })
-        else { return }
+        // Taken out of the dictionary, the state and its tokens are changed in place, not copied.
+        guard var state = requests.removeValue(forKey: scheduled.request) else { return }
+        defer { requests[scheduled.request] = state }
+        guard let place = state.sequences.firstIndex(where: { $0.id == scheduled.id }) else { return }
         state.sequences[place].computed += scheduled.tokens.count
         if !scheduled.promptRows.isEmpty { state.promptRowsDone = scheduled.promptRows.upperBound }
         switch outcome {
         case .computed: break
         case .candidates(let candidates): state.sequences[place].candidates = candidates
-        case .sampled(let tokens): try append(tokens, to: place, of: &state)
+        case .sampled(let tokens) where tokens.count == 1: try append(tokens[0], to: place, of: &state)
+        case .sampled(let tokens): try fork(tokens, from: place, of: &state)
         }
-        requests[scheduled.request] = state
     }
 
-    /// Appends a token to a sequence, or makes a sequence for each of several tokens that follow the prompt.
+    /// Appends a token to a sequence, which may end with it.
     private mutating func append(
-        _ outcomes: [SampledOutcome], to place: Int, of state: inout RequestState
+        _ outcome: SampledOutcome, to place: Int, of state: inout RequestState
     ) throws(SchedulerError) {
-        let parent = state.sequences[place]
-        var goesOn: [SequenceState] = []
-        for (offset, outcome) in outcomes.enumerated() {
-            var sequence = SequenceState(
-                id: offset == 0 ? parent.id : newSequence(), index: parent.index + offset, tokens: parent.tokens,
-                computed: parent.computed, logprob: parent.logprob + outcome.logprob)
-            sequence.tokens.append(outcome.token)
-            let isFull = sequence.tokens.count - state.request.prompt.count >= state.maxTokens
-            if let reason = outcome.finish ?? (isFull ? .length : nil) {
-                state.finished.append(state.finish(sequence, reason))
-                continue
+        state.sequences[place].tokens.append(outcome.token)
+        state.sequences[place].logprob += outcome.logprob
+        let sequence = state.sequences[place]
+        guard let reason = state.reasonToEnd(sequence, outcome) else { return }
+        state.finished.append(state.finish(sequence, reason))
+        state.sequences.remove(at: place)
+        try paging { blocks throws(PagingError) in try blocks.close(sequence.id) }
+    }
+
+    /// Makes a sequence for each of several tokens that follow the prompt.
+    ///
+    /// They share its pages.
+    private mutating func fork(
+        _ outcomes: [SampledOutcome], from place: Int, of state: inout RequestState
+    ) throws(SchedulerError) {
+        let parent = state.sequences.remove(at: place)
+        for (index, outcome) in outcomes.enumerated() {
+            let child = SequenceState(
+                id: newSequence(), index: index, tokens: parent.tokens + [outcome.token], computed: parent.computed,
+                logprob: outcome.logprob)
+            if let reason = state.reasonToEnd(child, outcome) {
+                state.finished.append(state.finish(child, reason))
+            } else {
+                try paging { blocks throws(PagingError) in try blocks.fork(parent.id, into: child.id) }
+                state.sequences.append(child)
             }
-            if offset > 0 {
-                try paging { blocks throws(PagingError) in try blocks.fork(parent.id, into: sequence.id) }
-            }
-            goesOn.append(sequence)
         }
-        if goesOn.first?.id != parent.id {
-            try paging { blocks throws(PagingError) in try blocks.close(parent.id) }
-        }
-        state.sequences.replaceSubrange(place...place, with: goesOn)
+        try paging { blocks throws(PagingError) in try blocks.close(parent.id) }
     }
 
     /// Makes the next beams, once every beam knows what it may be continued with.

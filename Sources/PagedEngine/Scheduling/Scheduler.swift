@@ -1,12 +1,13 @@
 /// Decides what each step computes, and keeps every request's sequences between steps.
 ///
-/// Every sequence has known tokens and computed ones, and a step computes some of the difference: a piece of a prompt or the
-/// one token sampled last, it is all the same. A step has a budget of tokens. Requests that run come first, in their order,
-/// then those that wait. Where pages run short, the last request of the order gives up its memory and goes back to the waiting:
-/// to the swap pool where that has room, else it computes its keys again.
+/// Every sequence has known tokens and computed ones, and a step computes some of the difference: a piece of a prompt
+/// or the one token sampled last, it is all the same. A step has a budget of tokens. Requests that run come first, in
+/// their order, then those that wait. Where pages run short, the last request of the order gives up its memory and goes
+/// back to the waiting: to the swap pool where that has room, else it computes its keys again.
 ///
-/// Nobody starves and nothing locks: a request is accepted only if it fits into the pool alone, the first of the order never
-/// gives way to a later one, and only what fits is taken. All depends on the calls alone: no clock, no order of a dictionary.
+/// Nobody starves and nothing locks: a request is accepted only if it fits into the pool alone, the first of the order
+/// never gives way to a later one, and only what fits is taken. All depends on the calls alone: no clock, no order of a
+/// dictionary.
 package struct Scheduler: Sendable {
     /// The limits.
     package let configuration: SchedulerConfiguration
@@ -50,7 +51,8 @@ package struct Scheduler: Sendable {
     /// Takes a request into the queue.
     ///
     /// - Returns: the tokens that its continuations may get: `maxTokens`, or what the model's length leaves.
-    /// - Throws: `SchedulerError` for a request that is malformed, that could never be in memory, or that finds the queue full.
+    /// - Throws: `SchedulerError` for a request that is malformed, that could never be in memory, or that finds the
+    ///   queue full.
     package mutating func add(_ request: EngineRequest) throws(SchedulerError) -> Int {
         guard requests[request.id] == nil else { throw .duplicateRequest(request.id) }
         let maxTokens = try admissible(request)
