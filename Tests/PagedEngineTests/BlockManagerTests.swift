@@ -135,7 +135,7 @@ import Testing
         try manager.fork(1, into: 2)
         let table = try manager.pageTable(of: 1)
         let out = try manager.swapOut([1, 2])
-        #expect(out == [.swapOut(page: table[0], slot: 0), .swapOut(page: table[1], slot: 1)])
+        #expect(out == [.swapOut(page: table[0], swapPage: 0), .swapOut(page: table[1], swapPage: 1)])
         #expect(manager.freePageCount == 6 && manager.freeSwapPageCount == 1)
         #expect(throws: PagingError.swappedOut(1)) { try manager.pageTable(of: 1) }
         let next = [1, 2].map { Reservation(sequence: $0, count: 1) }

@@ -26,8 +26,8 @@ struct FakeModel {
         for transfer in step.transfers {
             switch transfer {
             case .copy(let source, let target): memory[target] = memory[source]
-            case .swapOut(let page, let slot): swapMemory[slot] = memory[page]
-            case .swapIn(let slot, let page): memory[page] = swapMemory[slot]
+            case .swapOut(let page, let swapPage): swapMemory[swapPage] = memory[page]
+            case .swapIn(let swapPage, let page): memory[page] = swapMemory[swapPage]
             }
         }
         var results: [SequenceResult] = []

@@ -31,7 +31,7 @@ extension BlockManager {
 
     func resident(_ sequence: Int) throws(PagingError) -> PageTable {
         let table = try table(sequence)
-        guard table.slots == nil else { throw .swappedOut(sequence) }
+        guard table.swapPages == nil else { throw .swappedOut(sequence) }
         return table
     }
 
@@ -49,7 +49,7 @@ extension BlockManager {
                 throw .invalidArgument(name: "count", expected: "at least 0", actual: "\(reservation.count)")
             }
             let table = try table(reservation.sequence)
-            let present = table.slots?.count ?? table.pages.count
+            let present = table.swapPages?.count ?? table.pages.count
             needed += max(0, pageCount(forTokens: table.computed + reservation.count) - present)
             guard reservation.count > 0, table.computed % pageSize != 0 else { continue }
             let (page, count) = shared(table)
@@ -106,6 +106,6 @@ extension BlockManager {
     /// Drops a table's references, the last page first.
     mutating func release(_ table: PageTable) {
         for page in table.pages.reversed() { pool.release(page, keepingContents: cache.holds(page)) }
-        for slot in table.slots ?? [] { swap.release(slot, keepingContents: false) }
+        for page in table.swapPages ?? [] { swap.release(page, keepingContents: false) }
     }
 }

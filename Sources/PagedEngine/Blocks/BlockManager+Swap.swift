@@ -6,7 +6,7 @@ extension BlockManager {
     /// How many pages of the swap pool `swapOut` would take.
     ///
     /// - Throws: `PagingError.unknownSequence`, `.duplicateSequence` or `.swappedOut`.
-    package func slotsNeeded(swappingOut sequences: [Int]) throws(PagingError) -> Int {
+    package func swapPagesNeeded(swappingOut sequences: [Int]) throws(PagingError) -> Int {
         var distinct: Set<Int> = []
         for (index, sequence) in sequences.enumerated() {
             let table = try resident(sequence)
@@ -21,28 +21,28 @@ extension BlockManager {
     /// Pages that they share are moved once and stay shared; slots reserved but not computed are given up.
     ///
     /// - Returns: the moves to carry out before any page is written.
-    /// - Throws: as `slotsNeeded`, and `PagingError.swapShortage`.
+    /// - Throws: as `swapPagesNeeded`, and `PagingError.swapShortage`.
     package mutating func swapOut(_ sequences: [Int]) throws(PagingError) -> [PageTransfer] {
-        let needed = try slotsNeeded(swappingOut: sequences)
+        let needed = try swapPagesNeeded(swappingOut: sequences)
         guard needed <= swap.freeCount else { throw .swapShortage(needed: needed, free: swap.freeCount) }
-        var slotOfPage: [Int: Int] = [:]
+        var moved: [Int: Int] = [:]
         var transfers: [PageTransfer] = []
         for sequence in sequences {
             var table = try resident(sequence)
-            var slots: [Int] = []
+            var swapPages: [Int] = []
             for page in table.pages[..<pageCount(forTokens: table.computed)] {
-                if let slot = slotOfPage[page] {
-                    swap.retain(slot)
-                    slots.append(slot)
-                } else if let (slot, _) = swap.take() {
-                    slotOfPage[page] = slot
-                    slots.append(slot)
-                    transfers.append(.swapOut(page: page, slot: slot))
+                if let swapPage = moved[page] {
+                    swap.retain(swapPage)
+                    swapPages.append(swapPage)
+                } else if let (swapPage, _) = swap.take() {
+                    moved[page] = swapPage
+                    swapPages.append(swapPage)
+                    transfers.append(.swapOut(page: page, swapPage: swapPage))
                 }
             }
             release(table)
             table.pages = []
-            table.slots = slots
+            table.swapPages = swapPages
             tables[sequence] = table
         }
         return transfers
@@ -57,14 +57,14 @@ extension BlockManager {
         var sharers: [Int: Int] = [:]
         var found: Set<Int> = []
         for (index, sequence) in sequences.enumerated() {
-            guard let slots = try table(sequence).slots else { throw .resident(sequence) }
+            guard let swapPages = try table(sequence).swapPages else { throw .resident(sequence) }
             guard !sequences[..<index].contains(sequence) else { throw .duplicateSequence(sequence) }
             let cached = try cachedPages(sequence)
-            for (place, slot) in slots.enumerated() {
+            for (place, swapPage) in swapPages.enumerated() {
                 if place < cached.count, let page = cached[place] {
                     found.insert(page)
                 } else {
-                    sharers[slot, default: 0] += 1
+                    sharers[swapPage, default: 0] += 1
                 }
             }
         }
@@ -72,11 +72,11 @@ extension BlockManager {
             throw .invalidArgument(
                 name: "reserving", expected: "sequences that are swapped in", actual: "\(reservation.sequence)")
         }
-        let slots = try cost(reservations) { table in
-            let slot = table.slots?.last ?? 0
-            return (slot, sharers[slot] ?? 1)
+        let fresh = try cost(reservations) { table in
+            let swapPage = table.swapPages?.last ?? 0
+            return (swapPage, sharers[swapPage] ?? 1)
         }
-        return sharers.count + found.count { pool.referenceCount(of: $0) == 0 } + slots
+        return sharers.count + found.count { pool.referenceCount(of: $0) == 0 } + fresh
     }
 
     /// Moves sequences back from the swap pool and reserves slots.
@@ -96,25 +96,25 @@ extension BlockManager {
             held.append(try cachedPages(sequence))
             for case let page? in held[held.count - 1] { pool.retain(page) }
         }
-        var pageOfSlot: [Int: Int] = [:]
+        var moved: [Int: Int] = [:]
         var transfers: [PageTransfer] = []
         for (sequence, cached) in zip(sequences, held) {
             var table = try table(sequence)
-            for (place, slot) in (table.slots ?? []).enumerated() {
+            for (place, swapPage) in (table.swapPages ?? []).enumerated() {
                 if place < cached.count, let page = cached[place] {
                     table.pages.append(page)
-                } else if let page = pageOfSlot[slot] {
+                } else if let page = moved[swapPage] {
                     pool.retain(page)
                     table.pages.append(page)
                 } else {
                     let page = try takePage()
-                    pageOfSlot[slot] = page
+                    moved[swapPage] = page
                     table.pages.append(page)
-                    transfers.append(.swapIn(slot: slot, page: page))
+                    transfers.append(.swapIn(swapPage: swapPage, page: page))
                 }
             }
-            for slot in table.slots ?? [] { swap.release(slot, keepingContents: false) }
-            table.slots = nil
+            for swapPage in table.swapPages ?? [] { swap.release(swapPage, keepingContents: false) }
+            table.swapPages = nil
             for (node, page) in zip(nodes(table), table.pages) { cache.store(page, for: node) }
             tables[sequence] = table
         }

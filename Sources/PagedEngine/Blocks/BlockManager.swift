@@ -3,8 +3,8 @@
 ///
 /// It knows which tokens are where and holds no keys. The caller reserves slots for the tokens of a step, carries out
 /// the transfers that come back, computes, and commits the tokens; only then may their pages be hit by other sequences.
-/// Page and slot are this project's words for vLLM's block and block of the swap space; a block here is a part of a
-/// score matrix.
+/// A page is what vLLM calls a block, which is a part of a score matrix in this project; a slot is a token's place in a
+/// page.
 ///
 /// Every mutating call does all it says or throws and changes nothing.
 package struct BlockManager: Sendable {

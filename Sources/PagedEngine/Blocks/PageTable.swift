@@ -2,8 +2,8 @@
 struct PageTable: Sendable {
     /// The pages of the sequence's tokens in their order; empty while it is swapped out.
     var pages: [Int] = []
-    /// The slots of the swap pool that hold the computed pages; nil while they are in memory.
-    var slots: [Int]?
+    /// The pages of the swap pool that hold the computed tokens; nil while they are in memory.
+    var swapPages: [Int]?
     /// How many tokens have their keys computed.
     var computed = 0
     /// The computed tokens of the page that is not full: what its hash will need.

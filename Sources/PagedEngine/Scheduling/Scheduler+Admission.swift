@@ -46,7 +46,7 @@ extension Scheduler {
     mutating func preempt(_ id: Int, _ step: inout ScheduledStep) throws(SchedulerError) {
         guard var state = requests[id] else { return }
         let open = state.openSequences.map(\.id)
-        let keys = try paging { blocks throws(PagingError) in try blocks.slotsNeeded(swappingOut: open) }
+        let keys = try paging { blocks throws(PagingError) in try blocks.swapPagesNeeded(swappingOut: open) }
         if keys > 0, keys <= blocks.freeSwapPageCount {
             step.transfers += try paging { blocks throws(PagingError) in try blocks.swapOut(open) }
             state.phase = .swapped
