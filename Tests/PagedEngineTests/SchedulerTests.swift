@@ -190,7 +190,7 @@ import Testing
         var scheduler = try scheduler()
         let params = BeamSearchParams(beamWidth: 2, maxTokens: 2, lengthPenalty: 1)
         _ = try scheduler.add(
-            EngineRequest(id: 1, prompt: [50, 51], decoding: .beam(params, eosTokenIds: [9]), maxTokens: 2))
+            EngineRequest(id: 1, prompt: [50, 51], decoding: .beam(params, eosTokenIds: [9]), maxTokens: nil))
         var step = try scheduler.schedule()
         #expect(step.sequences[0].demand == .candidates(4))
         func candidates(_ list: [(Int, Float)]) -> SequenceResult.Outcome {

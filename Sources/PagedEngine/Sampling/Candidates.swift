@@ -4,19 +4,22 @@ import Foundation
 ///
 /// Weights are `exp((score - largest) / temperature)` in Double: the largest is 1, none overflows, and logits of ±1e5
 /// at any temperature are as exact as small ones. A weight that vanishes leaves the candidates; the largest never does.
-struct Candidates {
-    private(set) var tokens: [Int] = []
-    private(set) var scores: [Float] = []
-    private(set) var weights: [Double] = []
-    private(set) var total = 0.0
+/// The memory is kept for the next row: fresh pages for a whole vocabulary would cost more than its exponentials.
+struct Candidates: Sendable {
+    private var tokens: [Int] = []
+    private var scores: [Float] = []
+    private var weights: [Double] = []
+    private var total = 0.0
 
-    /// The tokens that top-k and min-p keep.
+    /// Takes the tokens of a row that top-k and min-p keep.
     ///
     /// Both keep the upper part of the row, so their order does not matter, and taking top-k first spares the
     /// exponentials of the others.
     ///
     /// Tokens as likely as the k-th stay, as in vLLM: which of equals is dropped would be an accident.
-    init(_ row: [Float], params: SamplingParams, largest: Float) {
+    mutating func take(_ row: [Float], params: SamplingParams, largest: Float) {
+        keep(0)
+        total = 0
         var border: UInt32 = 0
         if params.topK > 0, params.topK < row.count {
             border = RadixThreshold(row, target: Double(params.topK)) { _ in 1 }.key
@@ -50,9 +53,13 @@ struct Candidates {
             total += weights[index]
             kept += 1
         }
-        tokens.removeSubrange(kept...)
-        scores.removeSubrange(kept...)
-        weights.removeSubrange(kept...)
+        keep(kept)
+    }
+
+    private mutating func keep(_ count: Int) {
+        tokens.removeLast(tokens.count - count)
+        scores.removeLast(scores.count - count)
+        weights.removeLast(weights.count - count)
     }
 
     /// The token at which the weights, added in the order of tokens, pass `share` of the total: the inverse of the

@@ -10,6 +10,7 @@ import TensorCore
 package struct Sampler: Sendable {
     private var scores: [Float] = []
     private var occurrences = TokenOccurrences()
+    private var candidates = Candidates()
 
     /// A sampler without scratch memory as yet.
     package init() {}
@@ -40,7 +41,7 @@ package struct Sampler: Sendable {
         guard scores[best] > -.infinity else { throw .noCandidate(vocabulary: plan.vocabulary) }
         var token = best
         if !plan.params.isGreedy {
-            var candidates = Candidates(scores, params: plan.params, largest: scores[best])
+            candidates.take(scores, params: plan.params, largest: scores[best])
             candidates.keepTop(plan.params.topP)
             token = candidates.draw(Self.uniform(plan.seed, sequenceIndex: sequenceIndex, position: output.count))
         }

@@ -15,6 +15,8 @@ package struct EngineRequest: Sendable, Hashable {
     /// How continuations come about.
     package var decoding: Decoding
     /// The most tokens of a continuation; nil means as many as the model's length allows.
+    ///
+    /// Beam search has its own limit too.
     package var maxTokens: Int?
     /// Lower comes first, where the policy is `priority`.
     package var priority: Int
@@ -35,6 +37,14 @@ package struct EngineRequest: Sendable, Hashable {
         self.priority = priority
         self.cacheSalt = cacheSalt
         self.promptLogprobs = promptLogprobs
+    }
+
+    /// The most tokens of a continuation by all that the request says.
+    var tokenLimit: Int? {
+        switch decoding {
+        case .sampling: maxTokens
+        case .beam(let params, _): min(maxTokens ?? params.maxTokens, params.maxTokens)
+        }
     }
 
     /// The most sequences that are followed at once.

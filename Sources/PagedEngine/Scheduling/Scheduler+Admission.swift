@@ -9,7 +9,7 @@ extension Scheduler {
             throw .invalidRequest(request: request.id, name: name, expected: expected, actual: "\(actual)")
         }
         try demand(!request.prompt.isEmpty, "prompt", "at least 1 token", 0)
-        try demand((request.maxTokens ?? 1) >= 1, "maxTokens", "at least 1", request.maxTokens ?? 1)
+        try demand((request.tokenLimit ?? 1) >= 1, "maxTokens", "at least 1", request.tokenLimit ?? 1)
         let widths = 1...configuration.maxNumSeqs
         try demand(
             widths.contains(request.width), "the number of sequences", "from 1 to maxNumSeqs = \(widths.upperBound)",
@@ -19,7 +19,7 @@ extension Scheduler {
                 request: request.id, tokens: request.prompt.count, maxModelLen: configuration.maxModelLen)
         }
         let room = configuration.maxModelLen - request.prompt.count
-        let maxTokens = min(request.maxTokens ?? room, room)
+        let maxTokens = min(request.tokenLimit ?? room, room)
         let needed = mostPages(request, maxTokens: maxTokens)
         guard needed <= blocks.pageCount else {
             throw .poolTooSmall(
