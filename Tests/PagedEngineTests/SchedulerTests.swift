@@ -148,6 +148,24 @@ import Testing
         }
     }
 
+    @Test func whatWasGivenUpIsNotTakenAgainAtOnce() throws {
+        var scheduler = try Scheduler(
+            SchedulerConfiguration(maxNumBatchedTokens: 4, maxNumSeqs: 4, maxModelLen: 32),
+            blocks: BlockManager(pageCount: 6, pageSize: 4, prefixCaching: false))
+        _ = try scheduler.add(request(1, 3, maxTokens: 16))
+        _ = try scheduler.add(request(2, 15, maxTokens: 4))
+        var step = try scheduler.schedule()
+        while step.preempted.isEmpty {
+            _ = try scheduler.finish(answers(step))
+            step = try scheduler.schedule()
+        }
+        // A piece of the prompt of 2 would fit into the budget and the pages that it has just left.
+        #expect(step.preempted == [2] && step.sequences.map(\.request) == [1])
+        #expect(scheduler.blocks.freePageCount > 0)
+        _ = try scheduler.finish(answers(step))
+        #expect(try scheduler.schedule().sequences.map(\.request) == [1, 2])
+    }
+
     @Test func recomputingHitsThePrefixCache() throws {
         var scheduler = try scheduler(pages: 4)
         _ = try scheduler.add(request(1, 4, maxTokens: 3))

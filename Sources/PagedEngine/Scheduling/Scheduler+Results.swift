@@ -31,8 +31,9 @@ extension Scheduler {
         _ results: [SequenceResult], _ scheduled: [ScheduledSequence]
     ) throws(SchedulerError) -> [Int: SequenceResult.Outcome] {
         var outcomes: [Int: SequenceResult.Outcome] = [:]
+        let known = Set(scheduled.map(\.id))
         for result in results {
-            guard scheduled.contains(where: { $0.id == result.id }) else {
+            guard known.contains(result.id) else {
                 throw .resultMismatch(
                     sequence: result.id, expected: "a scheduled sequence", actual: "\(result.outcome)")
             }
