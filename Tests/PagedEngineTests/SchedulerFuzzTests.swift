@@ -91,7 +91,9 @@ private struct FuzzRun {
     }
 
     private mutating func arrive() throws {
-        for _ in 0..<Int.random(in: 0...2, using: &random) {
+        // Bursts with pauses: memory runs short, and then requests resume alone.
+        guard Int.random(in: 0..<6, using: &random) == 0 else { return }
+        for _ in 0..<Int.random(in: 0...6, using: &random) {
             let request = randomRequest()
             next += 1
             let queued = scheduler.queuedCount
@@ -157,6 +159,10 @@ private struct FuzzRun {
     private mutating func check(_ step: ScheduledStep) throws {
         try require(step.tokenCount <= configuration.maxNumBatchedTokens, "over the budget")
         try require(!step.sequences.isEmpty || !scheduler.hasWork, "nothing scheduled though there is work")
+        try require(
+            step.tokenCount == configuration.maxNumBatchedTokens
+                || Set(step.sequences.map(\.request)).count == scheduler.runningCount,
+            "a request in memory is left out though the budget is not spent")
         try require(Set(step.sequences.map(\.id)).count == step.sequences.count, "a sequence twice")
         try require(step.sequences.count <= configuration.maxNumSeqs, "too many sequences")
         for sequence in step.sequences {

@@ -204,6 +204,24 @@ import Testing
         #expect(ended[0].best(2).map(\.index) == [0, 1])
     }
 
+    @Test func candidatesResumeFromACachedPrompt() throws {
+        var scheduler = try scheduler(pages: 6)
+        _ = try scheduler.add(request(1, 4, maxTokens: 12))
+        _ = try scheduler.add(request(2, 4, maxTokens: 8, candidates: 2))
+        var preempted: [Int] = []
+        var ended: [FinishedRequest] = []
+        while ended.isEmpty {
+            let step = try scheduler.schedule()
+            preempted += step.preempted
+            ended = try scheduler.finish(answers(step))
+        }
+        #expect(preempted.first == 2 && ended.map(\.id) == [1])
+        // All of the prompt is hit, so both continuations compute on at once.
+        let step = try scheduler.schedule()
+        #expect(step.sequences.map(\.start) == [4, 4])
+        #expect(step.sequences.map(\.demand) == [.sample(indices: [0]), .sample(indices: [1])])
+    }
+
     @Test func beamsFollowNumbersWorkedByHand() throws {
         var scheduler = try scheduler()
         let params = BeamSearchParams(beamWidth: 2, maxTokens: 2, lengthPenalty: 1)

@@ -44,6 +44,12 @@ struct RequestState: Sendable {
     /// How many tokens of a sequence can be computed before something else must happen.
     func known(_ sequence: SequenceState) -> Int { awaitsFork ? request.prompt.count : sequence.tokens.count }
 
+    /// Lets all sequences go on from the prompt that the first has computed.
+    mutating func fork() {
+        for place in sequences.indices { sequences[place].computed = request.prompt.count }
+        awaitsFork = false
+    }
+
     /// What the sequences compute next within a budget.
     func wanted(budget: Int) -> [Reservation] {
         var left = budget

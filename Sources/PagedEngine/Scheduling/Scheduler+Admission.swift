@@ -91,43 +91,50 @@ extension Scheduler {
         return true
     }
 
-    /// Opens the first sequence of a request on what the cache still has of it.
+    /// Opens the first sequence of a request on what the cache still has of it, and the others where that is the whole
+    /// prompt that they share.
     ///
-    /// - Returns: what it computes first, or nil where it does not fit.
+    /// - Returns: what is computed first, with slots reserved, or nil where it does not fit.
     private mutating func open(_ state: RequestState, budget: Int) throws(SchedulerError) -> [Reservation]? {
-        let sequence = state.sequences[0]
+        let id = state.request.id
         let prompt = state.request.prompt.count
+        let sequence = state.sequences[0]
         // Where several sequences will fork from the prompt, keys after it are of no use; the one token more lets all
         // of the prompt be hit.
         let tokens = state.awaitsFork ? Array(sequence.tokens[...prompt]) : sequence.tokens
         let salt = state.request.cacheSalt
         let reusing = !state.request.promptLogprobs || state.promptRowsDone >= prompt - 1
-        let cached = reusing ? blocks.cachedCount(of: tokens, salt: salt) : 0
-        let count = min(budget, state.known(sequence) - cached)
-        let needed = blocks.pagesNeeded(opening: tokens, salt: salt, reusing: reusing, reserving: count)
-        guard needed <= blocks.freePageCount else { return nil }
-        _ = try paging { blocks throws(PagingError) in
-            try blocks.open(sequence.id, tokens: tokens, salt: salt, reusing: reusing, reserving: count)
+        var opened = state
+        opened.phase = .running
+        opened.hasStarted = true
+        opened.sequences[0].computed = reusing ? blocks.cachedCount(of: tokens, salt: salt) : 0
+        let forks = opened.awaitsFork && opened.sequences[0].computed == prompt
+        if forks { opened.fork() }
+        let wanted = opened.wanted(budget: budget)
+        // Only whole pages are hit, so nothing is copied: every sequence begins a page.
+        let fresh = wanted.reduce(0) { $0 + blocks.pageCount(forTokens: $1.count) }
+        let hit = blocks.pagesNeeded(opening: tokens, salt: salt, reusing: reusing)
+        guard hit + fresh <= blocks.freePageCount else { return nil }
+        try paging { blocks throws(PagingError) in
+            _ = try blocks.open(sequence.id, tokens: tokens, salt: salt, reusing: reusing)
+            if forks {
+                for child in opened.sequences.dropFirst() { try blocks.fork(sequence.id, into: child.id) }
+            }
+            _ = try blocks.reserve(wanted)
         }
-        let id = state.request.id
-        requests[id]?.phase = .running
-        requests[id]?.hasStarted = true
-        requests[id]?.sequences[0].computed = cached
-        try forkFromPrompt(id)
-        return count > 0 ? [Reservation(sequence: sequence.id, count: count)] : []
+        requests[id] = opened
+        return wanted
     }
 
     /// Lets the other sequences of a request follow, once the first has computed the prompt again.
     mutating func forkFromPrompt(_ id: Int) throws(SchedulerError) {
         guard var state = requests[id], state.awaitsFork, state.sequences[0].computed == state.request.prompt.count
         else { return }
-        let parent = state.sequences[0]
-        for place in state.sequences.indices.dropFirst() {
-            let child = state.sequences[place].id
-            try paging { blocks throws(PagingError) in try blocks.fork(parent.id, into: child) }
-            state.sequences[place].computed = parent.computed
+        state.fork()
+        let parent = state.sequences[0].id
+        for child in state.sequences.dropFirst() {
+            try paging { blocks throws(PagingError) in try blocks.fork(parent, into: child.id) }
         }
-        state.awaitsFork = false
         requests[id] = state
     }
 }
