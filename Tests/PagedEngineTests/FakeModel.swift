@@ -21,8 +21,11 @@ struct FakeModel {
         swapMemory = Array(repeating: Array(repeating: 0, count: size), count: swap)
     }
 
-    /// Carries out a step as a runner would.
-    mutating func run(_ step: ScheduledStep, blocks: BlockManager) throws -> [SequenceResult] {
+    /// Carries out a step as a runner would; `answer` makes an outcome of a sequence's last value.
+    mutating func run(
+        _ step: ScheduledStep, blocks: BlockManager,
+        answer: (ScheduledSequence, UInt64) throws -> SequenceResult.Outcome = { outcome($0.demand, $1) }
+    ) throws -> [SequenceResult] {
         for transfer in step.transfers {
             switch transfer {
             case .copy(let source, let target): memory[target] = memory[source]
@@ -47,7 +50,7 @@ struct FakeModel {
                     promptRows[sequence.request, default: []].append((position, value))
                 }
             }
-            results.append(SequenceResult(id: sequence.id, outcome: Self.outcome(sequence.demand, value)))
+            results.append(SequenceResult(id: sequence.id, outcome: try answer(sequence, value)))
         }
         return results
     }
@@ -76,7 +79,7 @@ struct FakeModel {
         }
     }
 
-    private static func outcome(_ demand: ScheduledSequence.Demand, _ value: UInt64) -> SequenceResult.Outcome {
+    static func outcome(_ demand: ScheduledSequence.Demand, _ value: UInt64) -> SequenceResult.Outcome {
         switch demand {
         case .nothing: .computed
         case .sample(let indices):
