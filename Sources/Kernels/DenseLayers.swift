@@ -41,7 +41,7 @@ public enum DenseLayers {
         guard table.panelWidth == weight.panelWidth else {
             throw .shapeMismatch(from: [weight.panelWidth], to: [table.panelWidth])
         }
-        let result = Tensor(zeros: [rows, weight.outputs])
+        let result = Tensor(unwritten: [rows, weight.outputs])
         guard rows > 0, weight.outputs > 0 else { return result }
         let job = LinearJob(
             table: table, rows: rows, weight: weight, x: x.floatAddress, bias: bias?.floatAddress,
@@ -69,7 +69,7 @@ public enum DenseLayers {
         try check(x, [rows, width])
         try check(gain, [width])
         if let bias { try check(bias, [width]) }
-        let result = Tensor(zeros: x.shape)
+        let result = Tensor(unwritten: x.shape)
         let source = SendablePointer(x.floatAddress)
         let gains = SendablePointer(gain.floatAddress)
         let biases = SendablePointer(bias?.floatAddress)
@@ -92,7 +92,7 @@ public enum DenseLayers {
         _ x: Tensor, _ kind: Activation, context: ComputeContext
     ) throws(TensorError) -> Tensor {
         try check(x, x.shape)
-        let result = Tensor(zeros: x.shape)
+        let result = Tensor(unwritten: x.shape)
         let source = SendablePointer(x.floatAddress)
         let target = SendablePointer(result.freshMutableAddress.assumingMemoryBound(to: Float.self))
         let width = x.shape.dimensions.last ?? 1
@@ -111,7 +111,7 @@ public enum DenseLayers {
     public static func add(_ x: Tensor, _ y: Tensor, context: ComputeContext) throws(TensorError) -> Tensor {
         try check(x, x.shape)
         try check(y, x.shape)
-        let result = Tensor(zeros: x.shape)
+        let result = Tensor(unwritten: x.shape)
         context.kernels.c.pointee.add(
             result.freshMutableAddress.assumingMemoryBound(to: Float.self), x.floatAddress, y.floatAddress,
             Int64(x.count))

@@ -11,6 +11,9 @@ public struct PackedMatrix: Sendable {
     let panels: Tensor
     let panelWidth: Int
 
+    /// Bytes of this packed weight.
+    package var byteCount: Int { panels.count * panels.dtype.byteWidth }
+
     /// Bytes of a packed weight.
     package static func bytes(outputs: Int, inputs: Int, context: ComputeContext) -> Int {
         let width = context.kernels.panelWidth

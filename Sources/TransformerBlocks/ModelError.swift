@@ -117,7 +117,7 @@ extension ModelError: CustomStringConvertible {
 
 extension ModelError {
     /// Runs tensor code and says where it failed.
-    static func tensors<Result>(
+    package static func tensors<Result>(
         _ place: String, _ body: () throws(TensorError) -> Result
     ) throws(ModelError) -> Result {
         do {
@@ -128,7 +128,7 @@ extension ModelError {
     }
 
     /// Runs attention code and says where it failed.
-    static func attention<Result>(
+    package static func attention<Result>(
         at place: String, _ body: () throws(AttentionError) -> Result
     ) throws(ModelError) -> Result {
         do {

@@ -11,10 +11,23 @@ struct AttentionRunner: RunnableLayer {
     let fused: Projection
     let output: Projection
     let place: String
+    /// The layer's number among the network's attention layers.
+    let ordinal: Int
+    var isRowwise: Bool { false }
 
     func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
         let projected = try fused(rows, run)
         let count = rows.shape[0]
+        if let store = run.store {
+            let result = try store.attend(call(projected, rows: count, run))
+            guard result.shape == [count, heads * headDim], result.dtype == .float32, result.isContiguous else {
+                throw .invalidInput(
+                    operand: "what the store returns at \(place)",
+                    expected: "dense F32 \(Shape([count, heads * headDim]))",
+                    actual: "\(result.dtype.rawValue) \(result.shape)")
+            }
+            return try output(result, run)
+        }
         let joined = try ModelError.tensors(place) { () throws(TensorError) in
             try projected.reshaped([1, count, heads + 2 * kvHeads, headDim])
         }
@@ -27,6 +40,18 @@ struct AttentionRunner: RunnableLayer {
             outputs.append(result.output)
         }
         return try output(packed(outputs, rows: count), run)
+    }
+
+    /// The new rows of all sequences: views of the product, nothing is copied.
+    private func call(_ projected: Tensor, rows: Int, _ run: ForwardRun) throws(ModelError) -> StoredAttentionCall {
+        try ModelError.tensors(place) { () throws(TensorError) in
+            let joined = try projected.reshaped([rows, heads + 2 * kvHeads, headDim])
+            return StoredAttentionCall(
+                layer: ordinal, place: place, query: try joined.sliced(1, 0..<heads),
+                key: try joined.sliced(1, heads..<heads + kvHeads),
+                value: try joined.sliced(1, heads + kvHeads..<heads + 2 * kvHeads), batch: run.batch,
+                attention: attention, options: attention.options(), context: run.context)
+        }
     }
 
     private func attend(
@@ -58,7 +83,7 @@ struct AttentionRunner: RunnableLayer {
         if outputs.count == 1 {
             return try ModelError.tensors(place) { () throws(TensorError) in try outputs[0].reshaped([rows, width]) }
         }
-        let result = Tensor(zeros: [rows, width])
+        let result = Tensor(unwritten: [rows, width])
         var target = result.freshMutableAddress
         for output in outputs {
             let dense = output.contiguous()
@@ -74,6 +99,9 @@ extension SelfAttention {
     func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
         let extents = Extents(self, width: try builder.stored("query.weight").shape[1])
         let names = ["query", "key", "value"]
+        let ordinal = builder.ledger.attentionLayers.count
+        builder.ledger.attentionLayers.append(
+            AttentionLayerShape(place: builder.place, extents: extents, attention: attention))
         return AttentionRunner(
             attention: try ModelError.attention(at: builder.place) { () throws(AttentionError) in
                 try resolve(in: builder.registry)
@@ -86,6 +114,6 @@ extension SelfAttention {
             output: Projection(
                 weight: try builder.packed(["output.weight"]), bias: try builder.bias(["output.bias"], bias),
                 place: builder.place),
-            place: builder.place)
+            place: builder.place, ordinal: ordinal)
     }
 }

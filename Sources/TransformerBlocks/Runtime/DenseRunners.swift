@@ -35,7 +35,7 @@ extension LanguageModelHead {
 extension LayerNorm {
     func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
         Runner(
-            gain: try builder.dense("weight"), bias: try builder.bias(["bias"], bias), epsilon: epsilon,
+            gain: try builder.vector("weight"), bias: try builder.bias(["bias"], bias), epsilon: epsilon,
             place: builder.place)
     }
 
@@ -88,6 +88,7 @@ extension Residual {
     private struct Runner: RunnableLayer {
         let layers: [any RunnableLayer]
         let place: String
+        var isRowwise: Bool { layers.allSatisfy(\.isRowwise) }
 
         func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
             var inner = rows

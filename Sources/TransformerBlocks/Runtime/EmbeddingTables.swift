@@ -14,6 +14,7 @@ struct RowTable: Sendable {
         place = builder.place
         self.operand = operand
         context = builder.context
+        builder.ledger.weightBytes += table.count * table.dtype.byteWidth
     }
 
     /// Refuses numbers beyond the table.
@@ -29,7 +30,7 @@ struct RowTable: Sendable {
     func gather(_ indices: [Int]) throws(ModelError) -> Tensor {
         try check(indices)
         let width = table.shape[1]
-        let result = Tensor(zeros: [indices.count, width])
+        let result = Tensor(unwritten: [indices.count, width])
         let target = result.freshMutableAddress.assumingMemoryBound(to: Float.self)
         withExtendedLifetime(table) {
             let source = table.baseAddress.assumingMemoryBound(to: Float.self)
@@ -56,6 +57,7 @@ extension TokenEmbedding {
 
     private struct Runner: RunnableLayer {
         let table: RowTable
+        var isRowwise: Bool { false }
 
         func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor { try table.gather(run.batch.ids) }
     }
@@ -68,13 +70,15 @@ extension PositionEmbedding {
 
     private struct Runner: RunnableLayer {
         let table: RowTable
+        var isRowwise: Bool { false }
 
         func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
             let limit = table.table.shape[0]
-            if let index = run.batch.spans.firstIndex(where: { $0.count > limit }) {
+            for (index, (start, span)) in zip(run.batch.starts, run.batch.spans).enumerated()
+            where start + span.count > limit {
                 throw .invalidInput(
                     operand: "sequence \(index)", expected: "at most the \(limit) tokens of the position-embedding",
-                    actual: "\(run.batch.spans[index].count) tokens long")
+                    actual: "\(start + span.count) tokens long")
             }
             return try table.add(run.batch.positions, to: rows)
         }
@@ -88,6 +92,7 @@ extension TokenTypeEmbedding {
 
     private struct Runner: RunnableLayer {
         let table: RowTable
+        var isRowwise: Bool { false }
 
         func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
             try table.add(run.batch.typeIds, to: rows)

@@ -9,6 +9,8 @@ struct NetworkBuilder {
     let context: ComputeContext
     /// The parameter name of the token embedding's table.
     let tokenTable: String
+    /// What the layers report while they are built; shared by the builders of all of them.
+    let ledger = BuildLedger()
     var path: [Int] = []
 
     /// The place for messages.
@@ -53,12 +55,21 @@ struct NetworkBuilder {
     /// A table or vector of this layer, dense F32.
     func dense(_ name: String) throws(ModelError) -> Tensor { try stored(name).converted(to: .float32) }
 
+    /// A vector of this layer, counted.
+    func vector(_ name: String) throws(ModelError) -> Tensor {
+        let result = try dense(name)
+        ledger.weightBytes += result.count * result.dtype.byteWidth
+        return result
+    }
+
     /// A bias, when the layer has them.
     func bias(_ names: [String], _ isPresent: Bool) throws(ModelError) -> Tensor? {
         guard isPresent else { return nil }
         var parts: [Tensor] = []
         for name in names { parts.append(try dense(name)) }
-        return Self.stacked(parts)
+        let result = Self.stacked(parts)
+        ledger.weightBytes += result.count * result.dtype.byteWidth
+        return result
     }
 
     /// Weights one below the other, packed for products.
@@ -71,7 +82,11 @@ struct NetworkBuilder {
 
     /// A weight, packed for products.
     func packed(_ weight: Tensor) throws(ModelError) -> PackedMatrix {
-        try ModelError.tensors(place) { () throws(TensorError) in try PackedMatrix(weight, context: context) }
+        let result = try ModelError.tensors(place) { () throws(TensorError) in
+            try PackedMatrix(weight, context: context)
+        }
+        ledger.weightBytes += result.byteCount
+        return result
     }
 
     /// Tensors of one element type joined along the first dimension.
@@ -79,7 +94,7 @@ struct NetworkBuilder {
         guard parts.count > 1, let first = parts.first else { return parts.first ?? Tensor(zeros: [0]) }
         var extents = first.shape.dimensions
         extents[0] = parts.reduce(0) { $0 + $1.shape[0] }
-        let result = Tensor(zeros: Shape(extents), dtype: first.dtype)
+        let result = Tensor(unwritten: Shape(extents), dtype: first.dtype)
         var target = result.freshMutableAddress
         for part in parts {
             let dense = part.contiguous()
@@ -89,4 +104,12 @@ struct NetworkBuilder {
         }
         return result
     }
+}
+
+/// What is known of a network once its layers are built.
+final class BuildLedger {
+    /// Every self-attention layer so far.
+    var attentionLayers: [AttentionLayerShape] = []
+    /// Bytes of the weights so far.
+    var weightBytes = 0
 }

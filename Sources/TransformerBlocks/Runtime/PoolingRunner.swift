@@ -4,6 +4,7 @@ import TensorCore
 struct PoolingRunner: RunnableLayer {
     let modes: [Pooling.Mode]
     let place: String
+    var isRowwise: Bool { false }
 
     func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
         let width = rows.shape[1]
