@@ -119,7 +119,7 @@ public enum DenseLayers {
         return result
     }
 
-    private static func check(_ tensor: Tensor, _ shape: Shape) throws(TensorError) {
+    static func check(_ tensor: Tensor, _ shape: Shape) throws(TensorError) {
         guard tensor.dtype == .float32 else { throw .dtypeMismatch(expected: .float32, actual: tensor.dtype) }
         guard tensor.shape == shape else { throw .shapeMismatch(from: tensor.shape, to: shape) }
         guard tensor.isContiguous else { throw .notContiguous(shape: tensor.shape, strides: tensor.strides) }
@@ -179,7 +179,7 @@ private struct LinearJob: @unchecked Sendable {
 
 extension ComputeContext {
     /// Cuts rows into a few ranges for each thread.
-    fileprivate func parallelRows(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) {
+    func parallelRows(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) {
         let step = max(16, (rows + threads * 4 - 1) / (threads * 4))
         parallel((rows + step - 1) / step) { index, _ in body(index * step..<min(rows, (index + 1) * step)) }
     }
@@ -187,5 +187,5 @@ extension ComputeContext {
 
 extension Tensor {
     /// The first element of an F32 tensor.
-    fileprivate var floatAddress: UnsafePointer<Float> { baseAddress.assumingMemoryBound(to: Float.self) }
+    var floatAddress: UnsafePointer<Float> { baseAddress.assumingMemoryBound(to: Float.self) }
 }

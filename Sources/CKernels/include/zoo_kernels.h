@@ -211,6 +211,16 @@ struct zoo_kernel_table {
                            float epsilon);
     void (*activate)(float *target, const float *source, int64_t count, int32_t activation);
     void (*add)(float *target, const float *left, const float *right, int64_t count);
+    // row / sqrt(mean of squares + epsilon) * gain; target and row may be the same.
+    void (*rms_norm_row)(float *target, const float *row, const float *gain, int64_t count, float epsilon);
+    // Turns pairs of the first 2 * half features of each head of a row in place: features i and i + half, or 2i and
+    // 2i + 1 when interleaved, by the angles whose cosines and sines are given.
+    void (*rotate_heads)(float *row, int64_t heads, int64_t stride, const float *cosine, const float *sine,
+                         int64_t half, int32_t interleaved);
+    // target = activation(gate) * up.
+    void (*gate_row)(float *target, const float *gate, const float *up, int64_t count, int32_t activation);
+    // target = cap * tanh(source / cap).
+    void (*soft_cap)(float *target, const float *source, int64_t count, float cap);
 
     void (*to_float)(float *target, const void *source, int32_t dtype, int64_t count);
     void (*exp2)(float *target, const float *source, int64_t count);

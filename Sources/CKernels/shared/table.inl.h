@@ -9,6 +9,7 @@
 #include "materialised.inl.h"
 #include "backward.inl.h"
 #include "rows.inl.h"
+#include "decoder.inl.h"
 #include "mixing.inl.h"
 #include "recurrent.inl.h"
 #include "int8.inl.h"
@@ -36,6 +37,10 @@ const struct zoo_kernel_table TABLE = {
     .layer_norm_row = layer_norm_row,
     .activate = activate,
     .add = add,
+    .rms_norm_row = rms_norm_row,
+    .rotate_heads = rotate_heads,
+    .gate_row = gate_row,
+    .soft_cap = soft_cap,
     .to_float = to_float,
     .exp2 = exp2_array,
     .multiply_add = multiply_add,

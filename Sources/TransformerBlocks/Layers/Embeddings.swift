@@ -4,25 +4,36 @@ import AttentionCore
 public struct TokenEmbedding: Block, Hashable {
     /// Rows of the table.
     public var vocabulary: Int
+    /// What rows are multiplied by; a head that is tied to the table does not see it.
+    public var scale: Float
 
     /// A table of `vocabulary` rows, as wide as the model.
-    public init(vocabulary: Int) { self.vocabulary = vocabulary }
+    public init(vocabulary: Int, scale: Float = 1) {
+        self.vocabulary = vocabulary
+        self.scale = scale
+    }
 }
 
 extension TokenEmbedding: LayerDefinition {
     static var kind: String { "token-embedding" }
     var node: LayerNode { .tokenEmbedding(self) }
-    var summary: String { "\(vocabulary) tokens" }
-    var configuration: ConfigurationValue { ["vocabulary": .integer(vocabulary)] }
+    var summary: String { "\(vocabulary) tokens" + (scale == 1 ? "" : ", scale \(scale)") }
+
+    var configuration: ConfigurationValue {
+        var fields: [String: ConfigurationValue] = ["vocabulary": .integer(vocabulary)]
+        if scale != 1 { fields["scale"] = ConfigurationValue(scale) }
+        return .object(fields)
+    }
 
     init(_ value: ConfigurationValue, place: String, attention: inout AttentionPattern) throws(ModelError) {
         var reader = try FieldReader(value, place: place)
-        vocabulary = try reader.requiredInteger("vocabulary")
+        self.init(vocabulary: try reader.requiredInteger("vocabulary"), scale: try reader.float("scale") ?? 1)
         try reader.finish()
     }
 
     func inspect(_ inspector: inout ModelInspector) {
         inspector.requirePositive("vocabulary", vocabulary)
+        if !scale.isFinite { inspector.mismatch("scale", expected: "a finite number", actual: "\(scale)") }
         if inspector.stream.rows != .ids {
             let actual = inspector.stream.vocabulary == nil ? "after other layers" : "after another token-embedding"
             inspector.mismatch("its place", expected: "first, and once", actual: actual)
@@ -37,29 +48,44 @@ extension TokenEmbedding: LayerDefinition {
 public struct PositionEmbedding: Block, Hashable {
     /// The most places.
     public var length: Int
+    /// Rows of the table before the one of the first place: 2 in OPT.
+    public var offset: Int
 
-    /// A table of `length` rows, as wide as the model.
-    public init(length: Int) { self.length = length }
+    /// A table of `length + offset` rows, as wide as the model.
+    public init(length: Int, offset: Int = 0) {
+        self.length = length
+        self.offset = offset
+    }
 }
 
 extension PositionEmbedding: LayerDefinition {
     static var kind: String { "position-embedding" }
     var node: LayerNode { .positionEmbedding(self) }
-    var summary: String { "\(length) places" }
-    var configuration: ConfigurationValue { ["length": .integer(length)] }
+    var summary: String { "\(length) places" + (offset == 0 ? "" : ", offset \(offset)") }
+
+    var configuration: ConfigurationValue {
+        var fields: [String: ConfigurationValue] = ["length": .integer(length)]
+        if offset != 0 { fields["offset"] = .integer(offset) }
+        return .object(fields)
+    }
 
     init(_ value: ConfigurationValue, place: String, attention: inout AttentionPattern) throws(ModelError) {
         var reader = try FieldReader(value, place: place)
-        length = try reader.requiredInteger("length")
+        self.init(length: try reader.requiredInteger("length"), offset: try reader.integer("offset") ?? 0)
         try reader.finish()
     }
 
     func inspect(_ inspector: inout ModelInspector) {
         inspector.requirePositive("length", length)
+        if !(0...ModelInspector.maximumExtent).contains(offset) {
+            inspector.mismatch(
+                "offset", expected: "a number from 0 to \(ModelInspector.maximumExtent)", actual: "\(offset)")
+            return
+        }
         inspector.requireTokens()
         inspector.requireOutsideResidual()
         inspector.stream.maximumLength = min(inspector.stream.maximumLength ?? .max, max(0, length))
-        inspector.parameter("weight", [length, inspector.stream.width], .embedding)
+        inspector.parameter("weight", [max(0, length) + offset, inspector.stream.width], .embedding)
     }
 }
 

@@ -19,8 +19,14 @@ public struct SelfAttention: Block {
     public var attention: AttentionSpecification {
         didSet { if attention != oldValue { configured = nil } }
     }
-    /// Whether the projections have biases.
+    /// Whether the projections to queries, keys and values have biases.
     public var bias: Bool
+    /// Whether the projection back has a bias; `nil` means as the others.
+    public var outputBias: Bool?
+    /// Positions as rotations of queries and keys; `nil` means that the layer does not know places.
+    public var rotary: RotaryEmbedding?
+    /// The normalisation of each query and key head, before they are turned; `nil` means none.
+    public var queryKeyNorm: RMSNorm?
     /// The operator, when it was given itself and not by name.
     private(set) var configured: ConfiguredOperator?
 
@@ -29,8 +35,11 @@ public struct SelfAttention: Block {
     public init(
         heads: Int, kvHeads: Int? = nil, headDim: Int? = nil,
         using attention: AttentionSpecification = AttentionSpecification(), mask: AttentionMask = .full,
-        bias: Bool = true
+        bias: Bool = true, outputBias: Bool? = nil, rotary: RotaryEmbedding? = nil, queryKeyNorm: RMSNorm? = nil
     ) {
+        self.outputBias = outputBias
+        self.rotary = rotary
+        self.queryKeyNorm = queryKeyNorm
         self.heads = heads
         self.kvHeads = kvHeads
         self.headDim = headDim
@@ -48,12 +57,14 @@ public struct SelfAttention: Block {
     ///   - options: scale, softcap and the like; a mask in it is joined to `mask`.
     public init(
         heads: Int, kvHeads: Int? = nil, headDim: Int? = nil, using configured: ConfiguredOperator,
-        mask: AttentionMask = .full, options: AttentionOptions = .init(), bias: Bool = true
+        mask: AttentionMask = .full, options: AttentionOptions = .init(), bias: Bool = true, outputBias: Bool? = nil,
+        rotary: RotaryEmbedding? = nil, queryKeyNorm: RMSNorm? = nil
     ) {
         let specification = AttentionSpecification(
             name: configured.id, options: options, configuration: configured.configuration)
         self.init(
-            heads: heads, kvHeads: kvHeads, headDim: headDim, using: specification, mask: mask, bias: bias)
+            heads: heads, kvHeads: kvHeads, headDim: headDim, using: specification, mask: mask, bias: bias,
+            outputBias: outputBias, rotary: rotary, queryKeyNorm: queryKeyNorm)
         self.configured = configured
     }
 
@@ -69,7 +80,8 @@ extension SelfAttention: Hashable {
     /// Whether two layers are the same as data; an operator given itself counts by its name and options.
     public static func == (left: SelfAttention, right: SelfAttention) -> Bool {
         left.heads == right.heads && left.kvHeads == right.kvHeads && left.headDim == right.headDim
-            && left.bias == right.bias && left.attention == right.attention
+            && left.bias == right.bias && left.outputBias == right.outputBias && left.rotary == right.rotary
+            && left.queryKeyNorm == right.queryKeyNorm && left.attention == right.attention
     }
 
     /// Feeds what ``==(_:_:)`` compares.
@@ -78,6 +90,9 @@ extension SelfAttention: Hashable {
         hasher.combine(kvHeads)
         hasher.combine(headDim)
         hasher.combine(bias)
+        hasher.combine(outputBias)
+        hasher.combine(rotary)
+        hasher.combine(queryKeyNorm)
         hasher.combine(attention)
     }
 }
@@ -90,6 +105,8 @@ extension SelfAttention: LayerDefinition {
         var text = "\(heads) heads"
         if let kvHeads, kvHeads != heads { text += ", \(kvHeads) kv heads" }
         if let headDim { text += " of \(headDim)" }
+        if let queryKeyNorm { text += ", normed (\(queryKeyNorm.summary))" }
+        if let rotary { text += ", \(rotary.summary)" }
         let options = attention.fields.filter { $0.key != "name" }
         text += ", \(attention.name)"
         return options.isEmpty ? text : text + " " + ConfigurationValue.object(options).jsonText
@@ -100,6 +117,9 @@ extension SelfAttention: LayerDefinition {
         if let kvHeads { fields["kvHeads"] = .integer(kvHeads) }
         if let headDim { fields["headDim"] = .integer(headDim) }
         if !bias { fields["bias"] = false }
+        if let outputBias { fields["outputBias"] = .bool(outputBias) }
+        if let rotary { fields["rotary"] = rotary.configuration }
+        if let queryKeyNorm { fields["queryKeyNorm"] = queryKeyNorm.configuration }
         let own = attention.fields
         fields["attention"] = own.count == 1 ? .string(attention.name) : .object(own)
         return .object(fields)
@@ -118,7 +138,12 @@ extension SelfAttention: LayerDefinition {
         }
         self.init(
             heads: try reader.requiredInteger("heads"), kvHeads: try reader.integer("kvHeads"),
-            headDim: try reader.integer("headDim"), using: specification, bias: try reader.bool("bias") ?? true)
+            headDim: try reader.integer("headDim"), using: specification, bias: try reader.bool("bias") ?? true,
+            outputBias: try reader.bool("outputBias"))
+        if let value = reader.value("rotary") { rotary = try RotaryEmbedding(value, place: place + " rotary") }
+        if let value = reader.value("queryKeyNorm") {
+            queryKeyNorm = try RMSNorm(value, place: place + " queryKeyNorm")
+        }
         try reader.finish()
     }
 
@@ -149,7 +174,13 @@ extension SelfAttention: LayerDefinition {
             if bias { inspector.parameter("\(name).bias", [rows], .bias) }
         }
         inspector.parameter("output.weight", [width, extents.query], .matrix)
-        if bias { inspector.parameter("output.bias", [width], .bias) }
+        if outputBias ?? bias { inspector.parameter("output.bias", [width], .bias) }
+        if let queryKeyNorm {
+            queryKeyNorm.check(&inspector, subject: "queryKeyNorm ")
+            inspector.parameter("queryNorm.weight", [extents.headDim], .gain)
+            inspector.parameter("keyNorm.weight", [extents.headDim], .gain)
+        }
+        rotary?.check(&inspector, headDim: extents.headDim)
         inspector.checkOperator(self, extents)
     }
 

@@ -44,6 +44,17 @@ struct FieldReader {
         return Float(number)
     }
 
+    mutating func double(_ key: String) throws(ModelError) -> Double? {
+        guard let value = value(key) else { return nil }
+        guard let number = value.asDouble else { throw failure(key, "a number", value) }
+        return number
+    }
+
+    mutating func requiredDouble(_ key: String) throws(ModelError) -> Double {
+        guard let number = try double(key) else { throw failure(key, "a number", nil) }
+        return number
+    }
+
     mutating func bool(_ key: String) throws(ModelError) -> Bool? {
         guard let value = value(key) else { return nil }
         guard case .bool(let flag) = value else { throw failure(key, "true or false", value) }

@@ -12,10 +12,14 @@ public indirect enum LayerNode: Sendable, Hashable, Block {
     case residual(Residual)
     /// Layer normalisation.
     case layerNorm(LayerNorm)
+    /// Root-mean-square normalisation.
+    case rmsNorm(RMSNorm)
     /// Attention of a sequence to itself.
     case selfAttention(SelfAttention)
     /// Two linear layers with a non-linearity between.
     case feedForward(FeedForward)
+    /// A feed-forward block with a gate.
+    case gatedFeedForward(GatedFeedForward)
     /// One linear layer.
     case linear(Linear)
     /// One row for each sequence.
@@ -38,8 +42,10 @@ public indirect enum LayerNode: Sendable, Hashable, Block {
         case .tokenTypeEmbedding(let layer): layer
         case .residual(let layer): layer
         case .layerNorm(let layer): layer
+        case .rmsNorm(let layer): layer
         case .selfAttention(let layer): layer
         case .feedForward(let layer): layer
+        case .gatedFeedForward(let layer): layer
         case .linear(let layer): layer
         case .pooling(let layer): layer
         case .normalize(let layer): layer
@@ -49,7 +55,8 @@ public indirect enum LayerNode: Sendable, Hashable, Block {
 
     static let definitions: [any LayerDefinition.Type] = [
         TokenEmbedding.self, PositionEmbedding.self, TokenTypeEmbedding.self, Residual.self, LayerNorm.self,
-        SelfAttention.self, FeedForward.self, Linear.self, Pooling.self, Normalize.self, LanguageModelHead.self,
+        RMSNorm.self, SelfAttention.self, FeedForward.self, GatedFeedForward.self, Linear.self, Pooling.self,
+        Normalize.self, LanguageModelHead.self,
     ]
 }
 

@@ -1,4 +1,5 @@
 import AttentionCore
+import Kernels
 import TensorCore
 
 /// Self-attention with its weights: one product for queries, keys and values, the operator on views of it, one product back.
@@ -10,6 +11,9 @@ struct AttentionRunner: RunnableLayer {
     let headDim: Int
     let fused: Projection
     let output: Projection
+    /// Of the normalisation of query and key heads, when there is one.
+    let gains: HeadGains?
+    let rotary: RotaryEmbedding?
     let place: String
     /// The layer's number among the network's attention layers.
     let ordinal: Int
@@ -18,6 +22,14 @@ struct AttentionRunner: RunnableLayer {
     func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
         let projected = try fused(rows, run)
         let count = rows.shape[0]
+        if gains != nil || rotary != nil {
+            let angles = rotary.flatMap { run.rotary[$0, headDim] }
+            try ModelError.tensors(place) { () throws(TensorError) in
+                try DenseLayers.prepareHeads(
+                    projected, heads: heads, kvHeads: kvHeads, headDim: headDim, gains: gains, angles: angles,
+                    context: run.context)
+            }
+        }
         if let store = run.store {
             let result = try store.attend(call(projected, rows: count, run))
             guard result.shape == [count, heads * headDim], result.dtype == .float32, result.isContiguous else {
@@ -96,24 +108,35 @@ struct AttentionRunner: RunnableLayer {
 }
 
 extension SelfAttention {
+    private func gains(_ builder: NetworkBuilder) throws(ModelError) -> HeadGains? {
+        guard let norm = queryKeyNorm else { return nil }
+        return HeadGains(
+            query: try RMSNorm.gain(builder.vector("queryNorm.weight"), norm.offset),
+            key: try RMSNorm.gain(builder.vector("keyNorm.weight"), norm.offset), epsilon: norm.epsilon)
+    }
+
     func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
         let extents = Extents(self, width: try builder.stored("query.weight").shape[1])
         let names = ["query", "key", "value"]
+        let resolved = try ModelError.attention(at: builder.place) { () throws(AttentionError) in
+            try resolve(in: builder.registry)
+        }
+        if let rotary { builder.ledger.rotaries.append((rotary, extents.headDim)) }
         let ordinal = builder.ledger.attentionLayers.count
         builder.ledger.attentionLayers.append(
             AttentionLayerShape(place: builder.place, extents: extents, attention: attention))
         return AttentionRunner(
-            attention: try ModelError.attention(at: builder.place) { () throws(AttentionError) in
-                try resolve(in: builder.registry)
-            },
+            attention: resolved,
             parameters: OwnedParameters(loaded: builder.owned("attention."), seed: builder.place.stableHash),
             heads: extents.heads, kvHeads: extents.kvHeads, headDim: extents.headDim,
             fused: Projection(
                 weight: try builder.packed(names.map { "\($0).weight" }),
                 bias: try builder.bias(names.map { "\($0).bias" }, bias), place: builder.place),
             output: Projection(
-                weight: try builder.packed(["output.weight"]), bias: try builder.bias(["output.bias"], bias),
+                weight: try builder.packed(["output.weight"]),
+                bias: try builder.bias(["output.bias"], outputBias ?? bias),
                 place: builder.place),
+            gains: try gains(builder), rotary: rotary,
             place: builder.place, ordinal: ordinal)
     }
 }

@@ -28,7 +28,50 @@ extension Linear {
 extension LanguageModelHead {
     func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
         let weight = try tied ? builder.tensor(builder.tokenTable) : builder.stored("weight")
-        return Projection(weight: try builder.packed(weight), bias: nil, place: builder.place)
+        let projection = Projection(
+            weight: try builder.packed(weight), bias: try builder.bias(["bias"], bias), place: builder.place)
+        guard let softcap else { return projection }
+        return CappedRunner(projection: projection, softcap: softcap)
+    }
+
+    private struct CappedRunner: RunnableLayer {
+        let projection: Projection
+        let softcap: Float
+
+        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+            let scores = try projection(rows, run)
+            try ModelError.tensors(projection.place) { () throws(TensorError) in
+                try DenseLayers.capInPlace(scores, softcap, context: run.context)
+            }
+            return scores
+        }
+    }
+}
+
+extension RMSNorm {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        Runner(gain: try Self.gain(try builder.vector("weight"), offset), epsilon: epsilon, place: builder.place)
+    }
+
+    /// The weight plus the offset.
+    static func gain(_ weight: Tensor, _ offset: Float) throws(ModelError) -> Tensor {
+        guard offset != 0 else { return weight }
+        let numbers = weight.floats().map { $0 + offset }
+        return try ModelError.tensors("rms-norm") { () throws(TensorError) in
+            try Tensor(numbers, shape: weight.shape)
+        }
+    }
+
+    private struct Runner: RunnableLayer {
+        let gain: Tensor
+        let epsilon: Float
+        let place: String
+
+        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+            try ModelError.tensors(place) { () throws(TensorError) in
+                try DenseLayers.rmsNorm(rows, gain: gain, epsilon: epsilon, context: run.context)
+            }
+        }
     }
 }
 
@@ -76,6 +119,34 @@ extension FeedForward {
                 try DenseLayers.activation(hidden, activation, context: run.context)
             }
             return try down(active, run)
+        }
+    }
+}
+
+extension GatedFeedForward {
+    func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
+        Runner(
+            // One product for both: the row is read once.
+            fused: Projection(
+                weight: try builder.packed(["gate.weight", "up.weight"]),
+                bias: try builder.bias(["gate.bias", "up.bias"], bias), place: builder.place),
+            down: Projection(
+                weight: try builder.packed(["down.weight"]), bias: try builder.bias(["down.bias"], bias),
+                place: builder.place),
+            activation: activation)
+    }
+
+    private struct Runner: RunnableLayer {
+        let fused: Projection
+        let down: Projection
+        let activation: Activation
+
+        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+            let hidden = try fused(rows, run)
+            let gated = try ModelError.tensors(fused.place) { () throws(TensorError) in
+                try DenseLayers.gated(hidden, activation, context: run.context)
+            }
+            return try down(gated, run)
         }
     }
 }

@@ -1,7 +1,7 @@
 import Kernels
 import TensorCore
 
-/// A table of rows, dense F32.
+/// A table of rows as it was stored: rows are converted when they are taken, so that a mapped file is not copied.
 struct RowTable: Sendable {
     let table: Tensor
     let place: String
@@ -10,7 +10,7 @@ struct RowTable: Sendable {
     let context: ComputeContext
 
     init(_ builder: NetworkBuilder, operand: String) throws(ModelError) {
-        table = try builder.dense("weight").contiguous()
+        table = try builder.stored("weight").contiguous()
         place = builder.place
         self.operand = operand
         context = builder.context
@@ -26,19 +26,12 @@ struct RowTable: Sendable {
         }
     }
 
-    /// The rows of the given numbers.
-    func gather(_ indices: [Int]) throws(ModelError) -> Tensor {
+    /// The rows of the given numbers, times a factor.
+    func gather(_ indices: [Int], scale: Float = 1) throws(ModelError) -> Tensor {
         try check(indices)
-        let width = table.shape[1]
-        let result = Tensor(unwritten: [indices.count, width])
-        let target = result.freshMutableAddress.assumingMemoryBound(to: Float.self)
-        withExtendedLifetime(table) {
-            let source = table.baseAddress.assumingMemoryBound(to: Float.self)
-            for (row, index) in indices.enumerated() {
-                (target + row * width).update(from: source + index * width, count: width)
-            }
+        return try ModelError.tensors(place) { () throws(TensorError) in
+            try DenseLayers.gather(indices, from: table, scale: scale, context: context)
         }
-        return result
     }
 
     /// Rows plus the rows of the given numbers.
@@ -52,35 +45,39 @@ struct RowTable: Sendable {
 
 extension TokenEmbedding {
     func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
-        Runner(table: try RowTable(builder, operand: "token"))
+        Runner(table: try RowTable(builder, operand: "token"), scale: scale)
     }
 
     private struct Runner: RunnableLayer {
         let table: RowTable
+        let scale: Float
         var isRowwise: Bool { false }
 
-        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor { try table.gather(run.batch.ids) }
+        func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
+            try table.gather(run.batch.ids, scale: scale)
+        }
     }
 }
 
 extension PositionEmbedding {
     func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
-        Runner(table: try RowTable(builder, operand: "position"))
+        Runner(table: try RowTable(builder, operand: "position"), offset: offset)
     }
 
     private struct Runner: RunnableLayer {
         let table: RowTable
+        let offset: Int
         var isRowwise: Bool { false }
 
         func run(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
-            let limit = table.table.shape[0]
+            let limit = table.table.shape[0] - offset
             for (index, (start, span)) in zip(run.batch.starts, run.batch.spans).enumerated()
             where start + span.count > limit {
                 throw .invalidInput(
                     operand: "sequence \(index)", expected: "at most the \(limit) tokens of the position-embedding",
                     actual: "\(start + span.count) tokens long")
             }
-            return try table.add(run.batch.positions, to: rows)
+            return try table.add(run.batch.positions.map { $0 + offset }, to: rows)
         }
     }
 }

@@ -18,6 +18,7 @@ public struct Network: Sendable {
     /// Bytes of the weights as products and tables read them; tables of embeddings may lie in a mapped file.
     public let weightBytes: Int
     private let layers: [any RunnableLayer]
+    private let rotaries: [(rotary: RotaryEmbedding, headDim: Int)]
     /// Layers from here on treat every row by itself.
     private let rowwiseStart: Int
 
@@ -48,6 +49,7 @@ public struct Network: Sendable {
         rowwiseStart = layers.lastIndex { !$0.isRowwise }.map { $0 + 1 } ?? 0
         attentionLayers = builder.ledger.attentionLayers
         weightBytes = builder.ledger.weightBytes
+        rotaries = builder.ledger.rotaries
     }
 
     /// Runs the model: `[tokens, width]`, or `[sequences, width]` after pooling, or `[tokens, vocabulary]` after a head.
@@ -65,7 +67,8 @@ public struct Network: Sendable {
         _ batch: RaggedBatch, store: (any KeyValueStore)? = nil, outputRows: [Int]? = nil,
         observer: AttentionObserver? = nil
     ) throws(ModelError) -> Tensor {
-        let run = ForwardRun(batch: batch, context: context, observer: observer, store: store)
+        let run = ForwardRun(
+            batch: batch, context: context, observer: observer, store: store, rotary: RotaryTables(rotaries, batch))
         var rows = Tensor(zeros: [batch.ids.count, 0])
         for (index, layer) in layers.enumerated() {
             if index == rowwiseStart, let outputRows { rows = try Self.gather(outputRows, of: rows, batch) }
@@ -106,6 +109,7 @@ struct ForwardRun {
     let context: ComputeContext
     let observer: AttentionObserver?
     let store: (any KeyValueStore)?
+    let rotary: RotaryTables
 }
 
 /// A layer with its weights.

@@ -110,6 +110,8 @@ struct NetworkBuilder {
 final class BuildLedger {
     /// Every self-attention layer so far.
     var attentionLayers: [AttentionLayerShape] = []
+    /// The rotations of the layers so far.
+    var rotaries: [(rotary: RotaryEmbedding, headDim: Int)] = []
     /// Bytes of the weights so far.
     var weightBytes = 0
 }
