@@ -96,7 +96,7 @@ extension RotaryEmbedding {
     /// The value as a model's description has it.
     var configuration: ConfigurationValue {
         var fields: [String: ConfigurationValue] = [:]
-        if theta != RotaryEmbedding().theta { fields["theta"] = .number(theta) }
+        if theta != RotaryEmbedding().theta { fields["theta"] = .exact(theta) }
         if layout != .halfSplit { fields["layout"] = .string(layout.rawValue) }
         if let dimension { fields["dimension"] = .integer(dimension) }
         if scaling != .none { fields["scaling"] = scaling.configuration }
@@ -135,20 +135,20 @@ extension RotaryScaling {
     var configuration: ConfigurationValue {
         switch self {
         case .none: return .null
-        case .linear(let factor): return ["type": "linear", "factor": .number(factor)]
+        case .linear(let factor): return ["type": "linear", "factor": .exact(factor)]
         case .llama3(let factor, let low, let high, let length):
             return [
-                "type": "llama3", "factor": .number(factor), "lowFrequency": .number(low),
-                "highFrequency": .number(high), "originalLength": .integer(length),
+                "type": "llama3", "factor": .exact(factor), "lowFrequency": .exact(low),
+                "highFrequency": .exact(high), "originalLength": .integer(length),
             ]
         case .dynamic(let factor, let length):
-            return ["type": "dynamic", "factor": .number(factor), "originalLength": .integer(length)]
+            return ["type": "dynamic", "factor": .exact(factor), "originalLength": .integer(length)]
         case .yarn(let yarn):
             var fields: [String: ConfigurationValue] = [
-                "type": "yarn", "factor": .number(yarn.factor), "originalLength": .integer(yarn.originalLength),
-                "betaFast": .number(yarn.betaFast), "betaSlow": .number(yarn.betaSlow),
+                "type": "yarn", "factor": .exact(yarn.factor), "originalLength": .integer(yarn.originalLength),
+                "betaFast": .exact(yarn.betaFast), "betaSlow": .exact(yarn.betaSlow),
             ]
-            if let attentionFactor = yarn.attentionFactor { fields["attentionFactor"] = .number(attentionFactor) }
+            if let attentionFactor = yarn.attentionFactor { fields["attentionFactor"] = .exact(attentionFactor) }
             if !yarn.truncate { fields["truncate"] = false }
             return .object(fields)
         }
@@ -209,5 +209,12 @@ extension RotaryScaling {
             if let factor = yarn.attentionFactor { positive("attentionFactor", factor) }
             length(yarn.originalLength)
         }
+    }
+}
+
+extension ConfigurationValue {
+    /// A number, without a fraction where it has none.
+    fileprivate static func exact(_ number: Double) -> ConfigurationValue {
+        Int(exactly: number).map { .integer($0) } ?? .number(number)
     }
 }

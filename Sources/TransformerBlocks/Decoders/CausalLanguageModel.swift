@@ -1,0 +1,98 @@
+public import AttentionCore
+import Foundation
+public import Kernels
+import TensorCore
+
+/// A decoder from a Hugging Face directory, with any attention operator: token numbers to scores of the next token.
+public struct CausalLanguageModel: Sendable {
+    /// The family, by its `model_type`.
+    public var family: String { configuration.family }
+    /// What `config.json` says.
+    public let configuration: DecoderConfiguration
+    /// The model with its weights.
+    public let network: Network
+    /// Tokens.
+    public var vocabulary: Int { configuration.vocabulary }
+    /// The most tokens of a sequence.
+    public var maximumLength: Int { configuration.maximumLength }
+    /// Tokens that end a text, ascending: those of `config.json` and of `generation_config.json`.
+    public let eosTokenIds: [Int]
+    /// The token that begins a text, when the files name one.
+    public let bosTokenId: Int?
+
+    /// Opens a directory: `config.json`, `model.safetensors` or its shards and their index, and
+    /// `generation_config.json` when it is there.
+    ///
+    /// Files are mapped, and weights packed one layer after the other. Cost: O(weights).
+    /// - Parameters:
+    ///   - attention: the operators of the layers, in turn and again from the first; by default the dispatcher's choice.
+    ///     Scale, softcap and mask are the model's; a mask given here is joined to it.
+    ///   - registry: where operators are found by name.
+    ///   - context: by default what the environment asks for.
+    /// - Throws: ``ModelError`` that names the file and field, tensor or layer.
+    public init(
+        directory: String, attention: [AttentionSpecification] = [], registry: OperatorRegistry,
+        context: ComputeContext? = nil
+    ) throws(ModelError) {
+        for (index, specification) in attention.enumerated() {
+            for (field, value) in [("scale", specification.options.scale), ("softcap", specification.options.softcap)] {
+                guard let value else { continue }
+                throw .invalidField(
+                    place: "attention[\(index)]", field: field, expected: "left out: it is the model's",
+                    actual: "\(value)")
+            }
+        }
+        let configuration = try DecoderConfiguration(directory: directory)
+        let files = try CheckpointFiles(directory: directory)
+        let names = CheckpointNames(configuration, files)
+        let assembly = DecoderAssembly(
+            configuration, prefix: names.prefix, head: names.head,
+            embeddingScale: Self.embeddingScale(configuration, files[names.tokenTable]), attention: attention)
+        try names.refuseSpare(assembly.layout, in: files)
+        let tokens = try SpecialTokens(directory: directory, vocabulary: configuration.vocabulary)
+        eosTokenIds = tokens.ends
+        bosTokenId = tokens.beginning
+        network = try Network(
+            assembly.model, weights: CheckpointWeights(files: files, layout: assembly.layout), registry: registry,
+            context: context)
+        self.configuration = configuration
+    }
+
+    /// Gemma's factor on token rows: the root of the width, rounded to the table's element type, in which it is trained.
+    private static func embeddingScale(_ configuration: DecoderConfiguration, _ table: Tensor?) -> Float {
+        guard configuration.family.hasPrefix("gemma") else { return 1 }
+        let root = Float(Double(configuration.width).squareRoot())
+        guard let dtype = table?.dtype, dtype.isFloatingPoint, let exact = try? Tensor([root], shape: [1]) else {
+            return root
+        }
+        return exact.converted(to: dtype).floats().first ?? root
+    }
+}
+
+/// The tokens at which texts begin and end.
+private struct SpecialTokens {
+    let ends: [Int]
+    let beginning: Int?
+
+    init(directory: String, vocabulary: Int) throws(ModelError) {
+        var ends: Set<Int> = []
+        var beginning: Int?
+        var sources = [try CheckpointFields(path: directory + "/config.json")]
+        // Models for texts and images say it outside or inside.
+        if let text = try sources[0].object("text_config") { sources.append(text) }
+        let generation = directory + "/generation_config.json"
+        if FileManager.default.fileExists(atPath: generation) {
+            sources.append(try CheckpointFields(path: generation))
+        }
+        for var source in sources {
+            let found = try source.tokens("eos_token_id") ?? []
+            if let bad = found.first(where: { $0 >= vocabulary }) {
+                throw source.failure("eos_token_id", "below the \(vocabulary) tokens of the model, not \(bad)")
+            }
+            ends.formUnion(found)
+            beginning = try source.tokens("bos_token_id")?.first ?? beginning
+        }
+        self.ends = ends.sorted()
+        self.beginning = beginning
+    }
+}
