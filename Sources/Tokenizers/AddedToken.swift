@@ -45,13 +45,17 @@ struct AddedTokenMatcher: Sendable {
 
     /// Patterns by first scalar, longest first.
     private var patterns: [Unicode.Scalar: [Pattern]] = [:]
+    /// Which ASCII characters patterns begin with: most text needs no look into the table.
+    private var startsASCII = Array(repeating: false, count: 128)
 
-    /// A matcher for tokens as `normalize` writes them.
-    init(_ tokens: [AddedToken], normalize: ([Unicode.Scalar]) -> [Unicode.Scalar]) {
+    /// A matcher for tokens as a normaliser writes them.
+    init(_ tokens: [AddedToken], normalizer: Normalizer?) throws(TokenizerError) {
         for token in tokens {
-            let scalars = normalize(Array(token.content.unicodeScalars))
+            let raw = Array(token.content.unicodeScalars)
+            let scalars = try normalizer?.normalize(raw) ?? raw
             guard let first = scalars.first else { continue }
             patterns[first, default: []].append(Pattern(scalars: scalars, token: token))
+            if first.value < 128 { startsASCII[Int(first.value)] = true }
         }
         for key in patterns.keys { patterns[key]?.sort { $0.scalars.count > $1.scalars.count } }
     }
@@ -93,6 +97,8 @@ struct AddedTokenMatcher: Sendable {
     }
 
     private func match(_ text: [Unicode.Scalar], at position: Int) -> Pattern? {
-        patterns[text[position]]?.first { text[position...].starts(with: $0.scalars) }
+        let first = text[position]
+        if first.value < 128, !startsASCII[Int(first.value)] { return nil }
+        return patterns[first]?.first { text[position...].starts(with: $0.scalars) }
     }
 }

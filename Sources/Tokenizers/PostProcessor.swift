@@ -31,4 +31,21 @@ public struct PostProcessor: Sendable, Hashable {
             return count
         }
     }
+
+    /// The framed tokens, and for each the number of its segment.
+    func frame(_ content: [Int]) -> (ids: [Int], typeIds: [Int]) {
+        var ids: [Int] = []
+        var typeIds: [Int] = []
+        for part in parts {
+            switch part {
+            case .special(let added, let typeId):
+                ids += added
+                typeIds += Array(repeating: typeId, count: added.count)
+            case .sequence(let typeId):
+                ids += content
+                typeIds += Array(repeating: typeId, count: content.count)
+            }
+        }
+        return (ids, typeIds)
+    }
 }

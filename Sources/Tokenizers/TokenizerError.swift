@@ -10,6 +10,10 @@ public enum TokenizerError: Error, Sendable, Hashable {
     case unsupported(file: String, component: String, type: String, supported: [String])
     /// A token that the pipeline needs is not in the vocabulary.
     case missingToken(file: String, role: String, token: String)
+    /// A regular expression has a construct that is not understood or not built.
+    case invalidPattern(pattern: String, construct: String, offset: Int)
+    /// A pattern needs too many steps on a text.
+    case tooCostly(pattern: String, steps: Int)
     /// The length limit leaves no room for the tokens that are always added.
     case lengthTooSmall(limit: Int, minimum: Int)
 }
@@ -28,6 +32,10 @@ extension TokenizerError: CustomStringConvertible {
             return "\(file): \(component) '\(type)' is not supported; supported: \(supported.joined(separator: ", "))"
         case .missingToken(let file, let role, let token):
             return "\(file): the vocabulary has no token '\(token)', which is needed as \(role)"
+        case .invalidPattern(let pattern, let construct, let offset):
+            return "the pattern '\(pattern)' has, at \(offset), \(construct), which is not supported"
+        case .tooCostly(let pattern, let steps):
+            return "the pattern '\(pattern)' needs more than \(steps) steps on this text"
         case .lengthTooSmall(let limit, let minimum):
             return "a maximum length of \(limit) has no room for the \(minimum) tokens that are always added"
         }

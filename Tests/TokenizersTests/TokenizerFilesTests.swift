@@ -13,23 +13,29 @@ import Tokenizers
     }
 
     @Test(arguments: [
-        (#"{"model":{"type":"BPE"}}"#, "DIR/tokenizer.json: model 'BPE' is not supported; supported: WordPiece"),
         (
-            #"{"normalizer":{"type":"NFC"},MODEL}"#,
-            "DIR/tokenizer.json: normalizer 'NFC' is not supported; supported: BertNormalizer"
+            #"{"model":{"type":"Unigram"}}"#,
+            "DIR/tokenizer.json: model 'Unigram' is not supported; supported: BPE, WordPiece"
         ),
         (
-            #"{"pre_tokenizer":{"type":"ByteLevel"},MODEL}"#,
-            "DIR/tokenizer.json: pre-tokenizer 'ByteLevel' is not supported; supported: BertPreTokenizer"
+            #"{"normalizer":{"type":"Nmt"},MODEL}"#,
+            "DIR/tokenizer.json: normalizer 'Nmt' is not supported; supported: BertNormalizer, Lowercase, NFC, NFD, "
+                + "NFKC, NFKD, Prepend, Replace, Sequence, Strip, StripAccents"
         ),
         (
-            #"{"post_processor":{"type":"RobertaProcessing"},MODEL}"#,
-            "DIR/tokenizer.json: post-processor 'RobertaProcessing' is not supported; "
-                + "supported: BertProcessing, TemplateProcessing"
+            #"{"pre_tokenizer":{"type":"UnicodeScripts"},MODEL}"#,
+            "DIR/tokenizer.json: pre-tokenizer 'UnicodeScripts' is not supported; supported: BertPreTokenizer, "
+                + "ByteLevel, Digits, Metaspace, Punctuation, Sequence, Split, Whitespace, WhitespaceSplit"
         ),
         (
-            #"{"decoder":{"type":"ByteLevel"},MODEL}"#,
-            "DIR/tokenizer.json: decoder 'ByteLevel' is not supported; supported: WordPiece"
+            #"{"post_processor":{"type":"Other"},MODEL}"#,
+            "DIR/tokenizer.json: post-processor 'Other' is not supported; "
+                + "supported: BertProcessing, ByteLevel, RobertaProcessing, Sequence, TemplateProcessing"
+        ),
+        (
+            #"{"decoder":{"type":"CTC"},MODEL}"#,
+            "DIR/tokenizer.json: decoder 'CTC' is not supported; supported: ByteFallback, ByteLevel, Fuse, Metaspace, "
+                + "Replace, Sequence, Strip, WordPiece"
         ),
         (
             #"{"truncation":{"max_length":4,"strategy":"OnlySecond"},MODEL}"#,

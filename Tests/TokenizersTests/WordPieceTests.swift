@@ -6,7 +6,7 @@ import Tokenizers
     private func tokens(_ word: String, _ vocabulary: [String], limit: Int = 100) throws -> [String] {
         let model = try WordPieceModel(Vocabulary(["[UNK]"] + vocabulary), maximumWordLength: limit)
         var ids: [Int] = []
-        model.tokenize(Array(word.utf8), into: &ids)
+        model.tokenize(Array(word.utf8)[...], into: &ids)
         return ids.map { model.vocabulary.token(of: $0) ?? "?" }
     }
 

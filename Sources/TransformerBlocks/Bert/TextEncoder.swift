@@ -46,7 +46,7 @@ public struct TextEncoder: Sendable {
                 actual: "\(configuration.vocabulary)")
         }
         let files = try SentenceTransformerFiles(
-            directory: directory, width: configuration.width, lowercases: tokenizer.normalizer?.lowercase ?? false)
+            directory: directory, width: configuration.width, lowercases: tokenizer.lowercases)
         maximumLength = min(files.maximumLength ?? configuration.maximumLength, configuration.maximumLength)
         positions = configuration.maximumLength
         var model = configuration.model(attention: attention ?? AttentionSpecification())

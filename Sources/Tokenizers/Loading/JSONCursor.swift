@@ -2,8 +2,24 @@ import Foundation
 
 /// A place in a JSON file that knows its own name, so that every complaint says where.
 struct JSONCursor {
+    /// The way to a value; it is only spelt out for a complaint.
+    private indirect enum Path {
+        case root
+        case key(Path, String)
+        case index(Path, Int)
+
+        var text: String {
+            switch self {
+            case .root: ""
+            case .key(.root, let key): key
+            case .key(let parent, let key): "\(parent.text).\(key)"
+            case .index(let parent, let index): "\(parent.text)[\(index)]"
+            }
+        }
+    }
+
     let file: String
-    let path: String
+    private let path: Path
     let value: JSONValue
 
     /// Opens a file.
@@ -15,10 +31,10 @@ struct JSONCursor {
     /// Reads a document that is in memory.
     /// - Throws: ``TokenizerError/malformedJSON(file:byte:reason:)``.
     init(json: [UInt8], name: String) throws(TokenizerError) {
-        self.init(file: name, path: "", value: try JSONValue(json, file: name))
+        self.init(file: name, path: .root, value: try JSONValue(json, file: name))
     }
 
-    private init(file: String, path: String, value: JSONValue) {
+    private init(file: String, path: Path, value: JSONValue) {
         self.file = file
         self.path = path
         self.value = value
@@ -36,8 +52,9 @@ struct JSONCursor {
 
     /// The complaint that this value is not what it should be.
     func expected(_ what: String) -> TokenizerError {
-        .invalidField(
-            file: file, field: path.isEmpty ? "the document" : path, expected: what, actual: value.summary)
+        let field = path.text
+        return .invalidField(
+            file: file, field: field.isEmpty ? "the document" : field, expected: what, actual: value.summary)
     }
 
     /// The complaint that this value names something that is not built.
@@ -57,7 +74,7 @@ struct JSONCursor {
     func field(_ key: String) throws(TokenizerError) -> JSONCursor {
         guard let field = try optional(key) else {
             throw .invalidField(
-                file: file, field: path.isEmpty ? key : "\(path).\(key)", expected: "a value", actual: "missing")
+                file: file, field: Path.key(path, key).text, expected: "a value", actual: "missing")
         }
         return field
     }
@@ -75,9 +92,18 @@ struct JSONCursor {
         get throws(TokenizerError) {
             guard case .array(let items) = value else { throw expected("an array") }
             return items.enumerated().map {
-                JSONCursor(file: file, path: "\(path)[\($0.offset)]", value: $0.element)
+                JSONCursor(file: file, path: .index(path, $0.offset), value: $0.element)
             }
         }
+    }
+
+    /// Every item of an array, read.
+    func list<Item>(
+        _ read: (JSONCursor) throws(TokenizerError) -> Item
+    ) throws(TokenizerError) -> [Item] {
+        var result: [Item] = []
+        for item in try items { result.append(try read(item)) }
+        return result
     }
 
     /// The string that stands here.
@@ -98,6 +124,25 @@ struct JSONCursor {
         }
     }
 
+    /// The number that stands here.
+    var number: Double {
+        get throws(TokenizerError) {
+            switch value {
+            case .integer(let number): return Double(number)
+            case .number(let number): return number
+            default: throw expected("a number")
+            }
+        }
+    }
+
+    /// The only scalar of the string that stands here, or `nil` when it has more or none.
+    var oneScalar: Unicode.Scalar? {
+        get throws(TokenizerError) {
+            let scalars = try string.unicodeScalars
+            return scalars.count == 1 ? scalars.first : nil
+        }
+    }
+
     /// The truth value that stands here.
     var bool: Bool {
         get throws(TokenizerError) {
@@ -107,6 +152,6 @@ struct JSONCursor {
     }
 
     private func child(_ key: String, _ value: JSONValue) -> JSONCursor {
-        JSONCursor(file: file, path: path.isEmpty ? key : "\(path).\(key)", value: value)
+        JSONCursor(file: file, path: .key(path, key), value: value)
     }
 }

@@ -1,48 +1,3 @@
-/// Tokens and their numbers.
-///
-/// Tokens are told apart by their bytes, not by canonical equivalence as `String` does.
-public struct Vocabulary: Sendable {
-    private var trie = ByteTrie()
-    private var texts: [Int: String] = [:]
-    /// One more than the largest number.
-    public private(set) var size = 0
-
-    /// An empty vocabulary.
-    public init() {}
-
-    /// Tokens numbered in order.
-    public init(_ tokens: [String]) {
-        for (id, token) in tokens.enumerated() { insert(token, id: id) }
-    }
-
-    /// Adds a token, or gives it another number.
-    ///
-    /// Cost: O(bytes of the token).
-    public mutating func insert(_ token: String, id: Int) {
-        trie.insert(token.utf8, value: id)
-        texts[id] = token
-        size = max(size, id + 1)
-    }
-
-    /// The number of a token, or `nil`.
-    public func id(of token: String) -> Int? {
-        trie.node(after: token.utf8).flatMap(trie.value)
-    }
-
-    /// The token of a number, or `nil`.
-    public func token(of id: Int) -> String? { texts[id] }
-
-    /// The node from which tokens that begin with `prefix` continue.
-    func node(after prefix: String) -> Int? { trie.node(after: prefix.utf8) }
-
-    /// The longest token that, after `node`, the bytes begin with: its number and its length.
-    ///
-    /// Cost: O(length).
-    func longestMatch(_ bytes: ArraySlice<UInt8>, from node: Int) -> (id: Int, length: Int)? {
-        trie.longestMatch(bytes, from: node)
-    }
-}
-
 /// Byte strings with values, walked byte by byte.
 struct ByteTrie: Sendable {
     /// Node and byte to node.
@@ -80,6 +35,9 @@ struct ByteTrie: Sendable {
 
     func value(_ node: Int) -> Int? { values[node] < 0 ? nil : Int(values[node]) }
 
+    /// The longest string that, after a node, the bytes begin with: its value and its length.
+    ///
+    /// Cost: O(length).
     func longestMatch(_ bytes: ArraySlice<UInt8>, from start: Int) -> (id: Int, length: Int)? {
         var node = start
         var best: (id: Int, length: Int)?

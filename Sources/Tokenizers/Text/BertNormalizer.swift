@@ -43,20 +43,6 @@ public struct BertNormalizer: Sendable, Hashable {
             text = UnicodeRules.decomposed(text)
             text.removeAll(where: UnicodeRules.isNonspacingMark)
         }
-        return lowercase ? lowercased(text) : text
-    }
-
-    /// Scalar by scalar, without the rules that look at neighbours: a final sigma becomes σ, not ς.
-    private func lowercased(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
-        var result: [Unicode.Scalar] = []
-        result.reserveCapacity(text.count)
-        for scalar in text {
-            switch scalar.value {
-            case 0x41...0x5A: result.append(Unicode.Scalar(UInt8(scalar.value) + 0x20))
-            case 0..<0x80: result.append(scalar)
-            default: result.append(contentsOf: scalar.properties.lowercaseMapping.unicodeScalars)
-            }
-        }
-        return result
+        return lowercase ? UnicodeRules.lowercased(text) : text
     }
 }

@@ -21,12 +21,13 @@ extension Tokenizer {
             added.append(AddedToken(id: id, content: content))
         }
         let unknown = try Self.specialToken("unk_token", configuration)
-        self.init(
+        try self.init(
             model: try WordPieceModel(vocabulary, unknownToken: unknown, file: vocabularyFile),
-            normalizer: BertNormalizer(
-                handleChineseCharacters: try configuration?.optional("tokenize_chinese_chars")?.bool ?? true,
-                stripAccents: try configuration?.optional("strip_accents")?.bool,
-                lowercase: try configuration?.optional("do_lower_case")?.bool ?? true),
+            normalizer: .bert(
+                BertNormalizer(
+                    handleChineseCharacters: try configuration?.optional("tokenize_chinese_chars")?.bool ?? true,
+                    stripAccents: try configuration?.optional("strip_accents")?.bool,
+                    lowercase: try configuration?.optional("do_lower_case")?.bool ?? true)),
             postProcessor: .bert(classification: ids["cls_token"] ?? 0, separator: ids["sep_token"] ?? 0),
             addedTokens: added)
     }

@@ -17,16 +17,19 @@ public struct WordPieceDecoder: Sendable, Hashable {
     ///
     /// Cost: O(length).
     public func decode(_ tokens: [String]) -> String {
-        tokens.enumerated().map { index, token in
-            var piece = token
-            if index > 0 {
-                // By bytes: a combining accent after the prefix must not hide it.
-                piece =
-                    token.utf8.starts(with: prefix.utf8)
-                    ? String(decoding: token.utf8.dropFirst(prefix.utf8.count), as: UTF8.self) : " " + token
-            }
-            return cleansUp ? Self.cleaned(piece) : piece
-        }.joined()
+        tokens.enumerated().map { text(of: $0.element, isFirst: $0.offset == 0) }.joined()
+    }
+
+    /// The text that one token adds.
+    func text(of token: String, isFirst: Bool) -> String {
+        var piece = token
+        if !isFirst {
+            // By bytes: a combining accent after the prefix must not hide it.
+            piece =
+                token.utf8.starts(with: prefix.utf8)
+                ? String(decoding: token.utf8.dropFirst(prefix.utf8.count), as: UTF8.self) : " " + token
+        }
+        return cleansUp ? Self.cleaned(piece) : piece
     }
 
     /// The replacements of the library, in its order.

@@ -2,9 +2,9 @@ import Foundation
 
 /// The character classes of Hugging Face's `tokenizers`, scalar by scalar.
 ///
-/// That library takes general categories from Unicode 8.0 and normalisation from Unicode 9.0, while Swift's tables are
-/// newer. A scalar's age tells which ones the older tables do not know; the few whose category changed later are listed.
-/// `Tests/Fixtures/tokenizers/unicode.json` holds what the library itself says about every scalar.
+/// That library takes general categories from Unicode 8.0 and normalisation from Unicode 9.0, while Swift's tables
+/// are newer. A scalar's age tells which ones the older tables do not know; the few whose category changed later are
+/// listed. `Tests/Fixtures/tokenizers/unicode.json` holds what the library itself says about every scalar.
 package enum UnicodeRules {
     /// Removed by `clean_text`: the null, the replacement character, and category C apart from tab and line ends.
     package static func isRemoved(_ scalar: Unicode.Scalar) -> Bool {
@@ -64,14 +64,57 @@ package enum UnicodeRules {
         }
     }
 
-    /// Whether a scalar belongs to a word in the sense of the regular expression `\w` (Unicode TR 18, annex C).
-    static func isWord(_ scalar: Unicode.Scalar) -> Bool {
+    /// Whether a scalar belongs to a word: `\w` of Unicode TR 18, annex C, over Unicode 16.
+    package static func isWord(_ scalar: Unicode.Scalar) -> Bool {
         let properties = scalar.properties
+        guard let age = properties.age, age.major <= 16 else { return false }
         if properties.isAlphabetic || properties.isJoinControl { return true }
         switch properties.generalCategory {
         case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: return true
         default: return false
         }
+    }
+
+    /// Numbers of any kind: category N.
+    package static func isNumeric(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .decimalNumber, .letterNumber, .otherNumber: true
+        default: false
+        }
+    }
+
+    /// Marks of any kind: category M.
+    package static func isCombiningMark(_ scalar: Unicode.Scalar) -> Bool {
+        guard scalar.value >= 0x300, isKnown(scalar, major: 9) else { return false }
+        switch scalar.value {
+        case 0x111C9: return false  // Category Mn since Unicode 11.
+        case 0x1CF2, 0x1CF3: return true  // Category Lo since Unicode 12.
+        default: break
+        }
+        switch scalar.properties.generalCategory {
+        case .nonspacingMark, .spacingMark, .enclosingMark: return true
+        default: return false
+        }
+    }
+
+    /// Scalar by scalar, without the rules that look at neighbours: a final sigma becomes σ, not ς.
+    static func lowercased(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
+        var result: [Unicode.Scalar] = []
+        result.reserveCapacity(text.count)
+        for scalar in text {
+            switch scalar.value {
+            case 0x41...0x5A: result.append(Unicode.Scalar(UInt8(scalar.value) + 0x20))
+            case 0..<0x80: result.append(scalar)
+            default: result.append(contentsOf: scalar.properties.lowercaseMapping.unicodeScalars)
+            }
+        }
+        return result
+    }
+
+    /// The canonical combining class; 0 for starters.
+    static func combiningClass(_ scalar: Unicode.Scalar) -> UInt8 {
+        guard scalar.value >= 0x300, isKnown(scalar, major: 9) else { return 0 }
+        return scalar.properties.canonicalCombiningClass.rawValue
     }
 
     /// Canonical decomposition and ordering (NFD).
@@ -100,7 +143,7 @@ package enum UnicodeRules {
                 continue
             }
             for part in decomposition(scalar) {
-                let rank = isKnown(part, major: 9) ? part.properties.canonicalCombiningClass.rawValue : 0
+                let rank = combiningClass(part)
                 if rank == 0 {
                     flush()
                     result.append(part)
@@ -127,7 +170,8 @@ package enum UnicodeRules {
         isKnown(scalar, major: 8) ? scalar.properties.generalCategory : .unassigned
     }
 
-    private static func isKnown(_ scalar: Unicode.Scalar, major: Int) -> Bool {
+    /// Whether a version of Unicode has a scalar.
+    static func isKnown(_ scalar: Unicode.Scalar, major: Int) -> Bool {
         guard let age = scalar.properties.age else { return false }
         return age.major < major || age.major == major && age.minor == 0
     }

@@ -1,14 +1,3 @@
-/// Turns one word into tokens.
-///
-/// WordPiece is one; byte-level BPE is to be another.
-public protocol TokenizerModel: Sendable {
-    /// Tokens and numbers.
-    var vocabulary: Vocabulary { get }
-
-    /// Appends the numbers of the tokens of one word, given as UTF-8.
-    func tokenize(_ word: [UInt8], into ids: inout [Int])
-}
-
 /// WordPiece: the longest token that fits, again and again (Wu et al., 2016; BERT's greedy longest-match-first).
 public struct WordPieceModel: TokenizerModel {
     /// Tokens and numbers.
@@ -19,9 +8,12 @@ public struct WordPieceModel: TokenizerModel {
     public let continuingPrefix: String
     /// Words of more scalars are unknown.
     public let maximumWordLength: Int
+    private let trie: ByteTrie
     private let continuation: Int?
 
     /// A model.
+    ///
+    /// Cost: O(bytes of all tokens).
     /// - Throws: ``TokenizerError/missingToken(file:role:token:)`` when the vocabulary lacks the unknown token.
     public init(
         _ vocabulary: Vocabulary, unknownToken: String = "[UNK]", continuingPrefix: String = "##",
@@ -34,23 +26,26 @@ public struct WordPieceModel: TokenizerModel {
         self.unknownId = unknownId
         self.continuingPrefix = continuingPrefix
         self.maximumWordLength = maximumWordLength
-        continuation = vocabulary.node(after: continuingPrefix)
+        var trie = ByteTrie()
+        for (bytes, id) in vocabulary.entries { trie.insert(bytes, value: id) }
+        self.trie = trie
+        continuation = trie.node(after: continuingPrefix.utf8)
     }
 
     /// Appends the numbers of the tokens of one word.
     ///
     /// Cost: O(length · longest token).
-    public func tokenize(_ word: [UInt8], into ids: inout [Int]) {
+    public func tokenize(_ word: ArraySlice<UInt8>, into ids: inout [Int]) {
         // Scalars are counted by the bytes that do not continue one.
         guard word.count(where: { $0 & 0xC0 != 0x80 }) <= maximumWordLength else {
             ids.append(unknownId)
             return
         }
         let start = ids.count
-        var rest = word[...]
+        var rest = word
         var node: Int? = ByteTrie.root
         while !rest.isEmpty {
-            guard let from = node, let match = vocabulary.longestMatch(rest, from: from), match.length > 0 else {
+            guard let from = node, let match = trie.longestMatch(rest, from: from), match.length > 0 else {
                 ids.removeSubrange(start...)
                 ids.append(unknownId)
                 return
