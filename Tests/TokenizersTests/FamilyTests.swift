@@ -94,7 +94,7 @@ import Tokenizers
             let text = String(repeating: unit, count: 100_000 / unit.utf8.count)
             var ids: [Int] = []
             let time = try clock.measure { ids = try tokenizer.ids(of: text, addSpecialTokens: false) }
-            #expect(time < .seconds(2), "\(unit.debugDescription): \(time)")
+            #expect(time < .seconds(10), "\(unit.debugDescription): \(time)")
             if name == "gpt2" { #expect(tokenizer.decode(ids) == text) }
         }
     }

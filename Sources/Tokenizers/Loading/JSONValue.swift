@@ -1,7 +1,7 @@
 /// A JSON document as written: keys keep their order and are never merged.
 ///
-/// Foundation's decoders put objects into dictionaries of `String`, whose equality is canonical equivalence: a vocabulary
-/// that holds both "é" and "e" + accent would lose one of them. So vocabularies are read here.
+/// Foundation's decoders put objects into dictionaries of `String`, whose equality is canonical equivalence: a
+/// vocabulary that holds both "é" and "e" + accent would lose one of them. So vocabularies are read here.
 enum JSONValue {
     case null
     case bool(Bool)

@@ -1,4 +1,5 @@
-/// Splits normalised text into words: at white space, which goes, and around punctuation, which stays (`BertPreTokenizer`).
+/// Splits normalised text into words: at white space, which goes, and around punctuation, which stays
+/// (`BertPreTokenizer`).
 public struct BertPreTokenizer: Sendable, Hashable {
     /// The only value.
     public init() {}
