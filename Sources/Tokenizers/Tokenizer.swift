@@ -24,7 +24,9 @@ public struct Tokenizer: Sendable {
     private let specialIds: Set<Int>
 
     /// A tokenizer from its parts.
-    /// - Throws: ``TokenizerError/tooCostly(pattern:steps:)`` when an added token cannot be normalised.
+    ///
+    /// - Throws: ``TokenizerError/tooCostly(pattern:steps:)``, ``TokenizerError/tooLong(stage:limit:)``: an added token
+    ///   cannot be normalised.
     public init(
         model: any TokenizerModel, normalizer: Normalizer? = .bert(BertNormalizer()),
         preTokenizer: PreTokenizer? = .bert(BertPreTokenizer()), postProcessor: PostProcessor = .none,
@@ -69,7 +71,8 @@ public struct Tokenizer: Sendable {
     ///   - addSpecialTokens: whether the post-processor frames the tokens.
     ///   - maximumLength: the most tokens, frame included; `nil` leaves it to ``truncation``.
     /// - Throws: ``TokenizerError/lengthTooSmall(limit:minimum:)`` when the frame alone is longer,
-    ///   ``TokenizerError/tooCostly(pattern:steps:)`` when a pattern of the file gets lost in the text.
+    ///   ``TokenizerError/tooCostly(pattern:steps:)`` when a pattern of the file gets lost in the text,
+    ///   ``TokenizerError/tooLong(stage:limit:)`` when a stage makes too much of it.
     public func encode(
         _ text: String, addSpecialTokens: Bool = true, maximumLength: Int? = nil
     ) throws(TokenizerError) -> Encoding {
@@ -88,7 +91,7 @@ public struct Tokenizer: Sendable {
     ///
     /// Cost: O(length · log longest word).
     /// - Parameter addSpecialTokens: whether the post-processor frames the tokens.
-    /// - Throws: ``TokenizerError/tooCostly(pattern:steps:)`` when a pattern of the file gets lost in the text.
+    /// - Throws: ``TokenizerError/tooCostly(pattern:steps:)``, ``TokenizerError/tooLong(stage:limit:)``.
     public func ids(of text: String, addSpecialTokens: Bool = true) throws(TokenizerError) -> [Int] {
         let content = try contentIds(text)
         return addSpecialTokens ? postProcessor.frame(content).ids : content

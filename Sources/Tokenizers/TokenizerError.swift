@@ -14,6 +14,8 @@ public enum TokenizerError: Error, Sendable, Hashable {
     case invalidPattern(pattern: String, construct: String, offset: Int)
     /// A pattern needs too many steps on a text.
     case tooCostly(pattern: String, steps: Int)
+    /// A stage makes a text longer than is allowed.
+    case tooLong(stage: String, limit: Int)
     /// The length limit leaves no room for the tokens that are always added.
     case lengthTooSmall(limit: Int, minimum: Int)
 }
@@ -36,6 +38,8 @@ extension TokenizerError: CustomStringConvertible {
             return "the pattern '\(pattern)' has, at \(offset), \(construct), which is not supported"
         case .tooCostly(let pattern, let steps):
             return "the pattern '\(pattern)' needs more than \(steps) steps on this text"
+        case .tooLong(let stage, let limit):
+            return "\(stage) makes the text longer than \(limit) characters"
         case .lengthTooSmall(let limit, let minimum):
             return "a maximum length of \(limit) has no room for the \(minimum) tokens that are always added"
         }

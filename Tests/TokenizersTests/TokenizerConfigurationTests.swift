@@ -9,7 +9,8 @@ import Tokenizers
         let files = [
             "special_tokens_map.json": ##"{"bos_token":"<a>","pad_token":{"content":"<p>","lstrip":false}}"##,
             "tokenizer_config.json": ##"{"bos_token":{"content":"<s>"},"eos_token":"</s>","add_bos_token":true,"##
-                + ##""add_eos_token":false,"unk_token":null,"chat_template":"{{ bos_token }}{{ messages[0].content }}"}"##,
+                + ##""add_eos_token":false,"unk_token":null,"##
+                + ##""chat_template":"{{ bos_token }}{{ messages[0].content }}"}"##,
         ]
         try Fixtures.withDirectory(files) { (folder) throws in
             let configuration = try TokenizerConfiguration(directory: folder)

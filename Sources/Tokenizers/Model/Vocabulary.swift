@@ -22,7 +22,7 @@ public struct Vocabulary: Sendable {
         for (id, token) in tokens.enumerated() { insert(token, id: id) }
     }
 
-    /// Adds a token, or gives it another number.
+    /// Adds a token, or gives it another number, from 0 to `Int32.max`.
     ///
     /// Cost: O(bytes of the token) amortised.
     public mutating func insert(_ token: String, id: Int) {

@@ -19,7 +19,8 @@ indirect enum RegexNode {
         case .sequence(let items):
             return items.reduce(0) { (sum: Int?, item) in
                 guard let sum, let width = item.width else { return nil }
-                return sum + width
+                let (total, overflows) = sum.addingReportingOverflow(width)
+                return overflows ? nil : total
             }
         case .alternatives(let items):
             let widths = Set(items.map(\.width))

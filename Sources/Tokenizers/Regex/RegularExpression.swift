@@ -55,7 +55,7 @@ private struct RegexMachine {
     init(_ program: RegexProgram, _ text: ArraySlice<Unicode.Scalar>) {
         self.program = program
         self.text = text
-        limit = 5_000_000 + 1000 * text.count
+        limit = 1_000_000 + 200 * text.count
     }
 
     var isExhausted: Bool { steps > limit }

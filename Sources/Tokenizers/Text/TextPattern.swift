@@ -44,12 +44,19 @@ public struct TextPattern: Sendable {
         }
     }
 
+    /// The most scalars of a result: far more than any model reads, and a bound on replacements that grow.
+    private static let maximumLength = 1 << 24
+
     /// A text with every match replaced.
-    /// - Throws: ``TokenizerError/tooCostly(pattern:steps:)``.
+    /// - Throws: ``TokenizerError/tooCostly(pattern:steps:)``, ``TokenizerError/tooLong(stage:limit:)``.
     func replacing(_ text: [Unicode.Scalar], with content: [Unicode.Scalar]) throws(TokenizerError) -> [Unicode.Scalar]
     {
         let found = try matches(text[...])
         guard !found.isEmpty else { return text }
+        let (added, overflows) = found.count.multipliedReportingOverflow(by: content.count)
+        guard !overflows, added <= Self.maximumLength - text.count else {
+            throw .tooLong(stage: "a replacement", limit: Self.maximumLength)
+        }
         var result: [Unicode.Scalar] = []
         result.reserveCapacity(text.count + found.count * content.count)
         var done = 0
