@@ -64,8 +64,8 @@ let package = Package(
         .executableTarget(
             name: "zoo",
             dependencies: [
-                "AttentionOperators", "AttentionCore", "BenchHarness", "Kernels", "OperatorPlugins", "TensorCore",
-                "Tokenizers", "TransformerBlocks",
+                "AttentionOperators", "AttentionCore", "BenchHarness", "Kernels", "OperatorPlugins", "PagedEngine",
+                "TensorCore", "Tokenizers", "TransformerBlocks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -75,8 +75,8 @@ let package = Package(
         .target(
             name: "AttentionZoo",
             dependencies: [
-                "AttentionOperators", "AttentionCore", "Kernels", "OperatorPlugins", "TensorCore", "Tokenizers",
-                "TransformerBlocks",
+                "AttentionOperators", "AttentionCore", "Kernels", "OperatorPlugins", "PagedEngine", "TensorCore",
+                "Tokenizers", "TransformerBlocks",
             ]),
         .target(name: "AttentionTesting", dependencies: ["AttentionCore", "Kernels", "TensorCore"]),
         .target(name: "BenchHarness", dependencies: ["AttentionCore", "Kernels", "TensorCore"]),
@@ -125,7 +125,12 @@ let package = Package(
             dependencies: [
                 "TransformerBlocks", "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
             ]),
-        .testTarget(name: "PagedEngineTests", dependencies: ["PagedEngine", "TensorCore"]),
+        .testTarget(
+            name: "PagedEngineTests",
+            dependencies: [
+                "PagedEngine", "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
+                "TransformerBlocks",
+            ]),
         .testTarget(
             name: "ZooTests",
             dependencies: [

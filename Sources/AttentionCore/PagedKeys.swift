@@ -12,10 +12,14 @@ public struct PagedKeys: Sendable, Hashable {
     public let blockTables: [[Int]]
     /// Keys of each sequence.
     public let keyLengths: [Int]
-    /// The first query row of each sequence, and behind the last the number of rows: queries are then
-    /// `[1, rows, heads, headDim]`, sequences one behind the other. `nil` for queries `[sequences, queryLength, heads, headDim]`.
+    /// The first query row of each sequence, and behind the last the number of rows.
+    ///
+    /// Queries are then `[1, rows, heads, headDim]`, sequences one behind the other; `nil` for queries
+    /// `[sequences, queryLength, heads, headDim]`.
     public let queryStarts: [Int]?
-    /// The slot of every key: page · pageSize + row. Slots of absent pages are 0.
+    /// The slot of every key: page · pageSize + row.
+    ///
+    /// Slots of absent pages are 0.
     package let slots: SlotTable
 
     /// The entry of a page that has been given back because a window hides it from every query.

@@ -81,7 +81,9 @@ struct PagedRun: @unchecked Sendable {
         }
     }
 
-    /// Whether keys are read where they lie. Never changes a bit.
+    /// Whether keys are read where they lie.
+    ///
+    /// Never changes a bit.
     private func inPlace(_ task: PagedTasks.Task) -> Bool {
         let rows = task.rows
         return task.isPartial && rows <= ZooLimits.fewTaskRows && rows / task.members[0].kvHeads <= ZooLimits.fewRows

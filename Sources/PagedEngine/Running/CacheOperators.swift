@@ -1,0 +1,127 @@
+package import AttentionCore
+import Kernels
+import TensorCore
+import TransformerBlocks
+
+/// Which operators attend to the cache.
+///
+/// The layers' own operator does, or the dispatcher's choice, where it reads pages: one call for the whole batch. An operator
+/// that does not read pages is called for each sequence on keys and values that are gathered for it: any operator can run,
+/// at the cost of the copies, and a row's bits may then depend on how its prompt was cut.
+package struct CacheOperators: Sendable {
+    /// Attends where a sequence has several new rows; `nil` takes the layer's own.
+    private let prefill: ResolvedAttention?
+    /// Attends where a sequence has one; `nil` takes the layer's own.
+    private let decode: ResolvedAttention?
+
+    /// The layers' own operators, or others for prompts and for single tokens.
+    package init(prefill: ResolvedAttention? = nil, decode: ResolvedAttention? = nil) {
+        self.prefill = prefill
+        self.decode = decode
+    }
+
+    /// The output of a batch, `[1, rows, heads, headDim]`.
+    func attend(
+        _ inputs: AttentionInputs, _ call: StoredAttentionCall, decoding: [Bool]
+    ) throws(AttentionError) -> Tensor {
+        let first = prefill ?? call.attention
+        if decode == nil, prefill == nil { return try attend(inputs, with: first, call, sequences: nil) }
+        // Each sequence goes to the operator of its kind.
+        let result = Tensor(unwritten: inputs.query.shape, dtype: inputs.query.dtype)
+        for (kind, attention) in [(false, first), (true, decode ?? call.attention)] {
+            let sequences = decoding.indices.filter { decoding[$0] == kind }
+            if sequences.isEmpty { continue }
+            Self.copy(
+                try attend(inputs, with: attention, call, sequences: sequences), sequences, inputs.pages, into: result)
+        }
+        return result
+    }
+
+    /// - Parameter sequences: of the batch; `nil` takes all.
+    private func attend(
+        _ inputs: AttentionInputs, with attention: ResolvedAttention, _ call: StoredAttentionCall, sequences: [Int]?
+    ) throws(AttentionError) -> Tensor {
+        let part = try sequences.map { (list) throws(AttentionError) in try Self.part(inputs, list) } ?? inputs
+        let problem = try AttentionProblem(part, options: call.options)
+        let refusal: AttentionError
+        do throws(AttentionError) {
+            return try attention.choose(for: problem, context: call.context)
+                .forward(part, options: call.options, context: call.context).output
+        } catch {
+            guard case .unsupported(_, _, let reasons) = error, reasons.allSatisfy({ $0.aspect == .pages }) else {
+                throw error
+            }
+            refusal = error
+        }
+        guard let pages = part.pages, pages.queryStarts != nil else { throw refusal }
+        let result = Tensor(unwritten: part.query.shape, dtype: part.query.dtype)
+        for sequence in 0..<pages.sequences {
+            let alone = try Self.part(part, [sequence]).gathered().withoutLengths
+            let output = try attention.output(alone, options: call.options, context: call.context)
+            Self.copy(output, [sequence], pages, into: result)
+        }
+        return result
+    }
+
+    /// Some sequences of a batch.
+    private static func part(_ inputs: AttentionInputs, _ sequences: [Int]) throws(AttentionError) -> AttentionInputs {
+        guard let pages = inputs.pages, let starts = pages.queryStarts else { return inputs }
+        let counts = sequences.map { starts[$0 + 1] - starts[$0] }
+        let query = Tensor(
+            unwritten: [1, counts.reduce(0, +), inputs.query.shape[2], inputs.query.shape[3]], dtype: inputs.query.dtype
+        )
+        let rowBytes = inputs.query.shape[2] * inputs.query.shape[3] * inputs.query.dtype.byteWidth
+        let dense = inputs.query.contiguous()
+        var row = 0
+        withExtendedLifetime(dense) {
+            for (sequence, count) in zip(sequences, counts) {
+                (query.freshMutableAddress + row * rowBytes).copyMemory(
+                    from: dense.baseAddress + starts[sequence] * rowBytes, byteCount: count * rowBytes)
+                row += count
+            }
+        }
+        var result = inputs
+        result.query = query
+        result.pages = try PagedKeys(
+            pageSize: pages.pageSize, blockTables: sequences.map { pages.blockTables[$0] },
+            keyLengths: sequences.map { pages.keyLengths[$0] },
+            queryStarts: counts.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) })
+        return result
+    }
+
+    /// Rows of some sequences to their places in the batch.
+    private static func copy(_ output: Tensor, _ sequences: [Int], _ pages: PagedKeys?, into result: Tensor) {
+        guard let starts = pages?.queryStarts else { return }
+        let dense = output.contiguous()
+        let rowBytes = result.shape[2] * result.shape[3] * result.dtype.byteWidth
+        var row = 0
+        withExtendedLifetime(dense) {
+            for sequence in sequences {
+                let count = starts[sequence + 1] - starts[sequence]
+                (result.freshMutableAddress + starts[sequence] * rowBytes).copyMemory(
+                    from: dense.baseAddress + row * rowBytes, byteCount: count * rowBytes)
+                row += count
+            }
+        }
+    }
+}
+
+extension AttentionInputs {
+    /// One sequence has the lengths of its tensors.
+    fileprivate var withoutLengths: AttentionInputs {
+        var result = self
+        result.queryLengths = nil
+        result.keyLengths = nil
+        return result
+    }
+}
+
+extension ResolvedAttention {
+    /// The operator's output with options that are not its specification's.
+    fileprivate func output(
+        _ inputs: AttentionInputs, options: AttentionOptions, context: ComputeContext
+    ) throws(AttentionError) -> Tensor {
+        let configured = try choose(for: AttentionProblem(inputs, options: options), context: context)
+        return try configured.forward(inputs, options: options, context: context).output
+    }
+}

@@ -1,0 +1,143 @@
+import AttentionCore
+import Kernels
+package import TensorCore
+package import TransformerBlocks
+
+/// Keys and values of all layers in pages, and the attention to them.
+///
+/// One pass at a time: ``begin(_:)`` says where the rows of the next pass go.
+package final class PagedStore: KeyValueStore, @unchecked Sendable {
+    /// What the pages hold.
+    package let shape: CacheShape
+    private let keys: [Tensor]
+    private let values: [Tensor]
+    private let swap: SwapSpace?
+    /// Where the rows of the pass lie.
+    private var pages: PagedKeys?
+    /// The slot of every row of the pass.
+    private var slots: [Int] = []
+    /// Sequences of the pass that have one new row.
+    private var decoding: [Bool] = []
+    private let operators: CacheOperators
+
+    /// Pages for so many tokens, and room for so many swapped ones.
+    ///
+    /// Memory that was never written is not taken from the system.
+    /// - Throws: ``EngineError/swapSpace(directory:bytes:reason:)``.
+    package init(
+        _ shape: CacheShape, pageCount: Int, swapPageCount: Int = 0, swapDirectory: String? = nil,
+        operators: CacheOperators = CacheOperators()
+    ) throws(EngineError) {
+        self.shape = shape
+        self.operators = operators
+        keys = shape.layers.map {
+            Tensor(unwritten: [pageCount, shape.pageSize, $0.kvHeads, $0.headDim], dtype: shape.dtype)
+        }
+        values = shape.layers.map {
+            Tensor(unwritten: [pageCount, shape.pageSize, $0.kvHeads, $0.headDim], dtype: shape.dtype)
+        }
+        swap =
+            swapPageCount == 0
+            ? nil : try SwapSpace(byteCount: swapPageCount * shape.pageBytes, directory: swapDirectory)
+    }
+
+    /// Carries out moves of pages, in order.
+    ///
+    /// Cost: O(bytes of the pages).
+    package func carryOut(_ transfers: [PageTransfer]) {
+        for transfer in transfers {
+            var offset = 0
+            for (layer, layerShape) in shape.layers.enumerated() {
+                let bytes = shape.partBytes(layerShape)
+                for pool in [keys[layer], values[layer]] {
+                    let base = pool.freshMutableAddress
+                    switch transfer {
+                    case .copy(let source, let target):
+                        (base + target * bytes).copyMemory(from: base + source * bytes, byteCount: bytes)
+                    case .swapOut(let page, let swapPage):
+                        swap.map { $0.base + swapPage * shape.pageBytes + offset }?
+                            .copyMemory(from: base + page * bytes, byteCount: bytes)
+                    case .swapIn(let swapPage, let page):
+                        guard let swap else { continue }
+                        (base + page * bytes).copyMemory(
+                            from: swap.base + swapPage * shape.pageBytes + offset, byteCount: bytes)
+                    }
+                    offset += bytes
+                }
+            }
+        }
+    }
+
+    /// Says where the rows of the next pass lie.
+    /// - Throws: ``TransformerBlocks/ModelError`` when tables are too short.
+    package func begin(_ sequences: [ScheduledSequence]) throws(ModelError) {
+        var starts = [0]
+        for sequence in sequences { starts.append((starts.last ?? 0) + sequence.tokens.count) }
+        pages = try ModelError.attention(at: "the cache") { () throws(AttentionError) in
+            try PagedKeys(
+                pageSize: shape.pageSize, blockTables: sequences.map(\.pageTable),
+                keyLengths: sequences.map { $0.start + $0.tokens.count }, queryStarts: starts)
+        }
+        let size = shape.pageSize
+        slots = sequences.flatMap { sequence in
+            (sequence.start..<sequence.start + sequence.tokens.count).map {
+                sequence.pageTable[$0 / size] * size + $0 % size
+            }
+        }
+        decoding = sequences.map { $0.tokens.count == 1 && $0.start > 0 }
+    }
+
+    /// Writes the new rows to their slots, and attends to the pages.
+    /// - Throws: ``TransformerBlocks/ModelError``: attention that the operator cannot run.
+    package func attend(_ call: StoredAttentionCall) throws(ModelError) -> Tensor {
+        guard let pages, call.query.shape[0] == slots.count, call.layer < keys.count else {
+            throw .invalidInput(
+                operand: "the pass at \(call.place)", expected: "\(slots.count) rows of the step",
+                actual: "\(call.query.shape[0])")
+        }
+        write(call.key, to: keys[call.layer], call.context)
+        write(call.value, to: values[call.layer], call.context)
+        let output = try ModelError.attention(at: call.place) { () throws(AttentionError) in
+            let query = try AttentionError.views("query") { () throws(TensorError) in
+                try call.query.reshaped(Shape([1] + call.query.shape.dimensions))
+            }
+            // Products are F32; an operator reads queries of the keys' type.
+            let inputs = AttentionInputs(
+                query: shape.dtype == .float32 ? query : query.converted(to: shape.dtype), key: keys[call.layer],
+                value: values[call.layer], pages: pages)
+            return try operators.attend(inputs, call, decoding: decoding)
+        }
+        return try ModelError.tensors(call.place) { () throws(TensorError) in
+            try output.converted(to: .float32).reshaped([slots.count, call.query.shape[1] * call.query.shape[2]])
+        }
+    }
+
+    /// Rows `[rows, kvHeads, headDim]` to their slots, in the pages' element type.
+    private func write(_ rows: Tensor, to pool: Tensor, _ context: ComputeContext) {
+        let width = rows.shape[1] * rows.shape[2]
+        let rowBytes = width * shape.dtype.byteWidth
+        let target = pool.freshMutableAddress
+        let code = shape.dtype.kernelCode ?? 0
+        withExtendedLifetime(rows) {
+            let source = rows.baseAddress.assumingMemoryBound(to: Float.self)
+            for (row, slot) in slots.enumerated() {
+                context.kernels.finish(
+                    target + slot * rowBytes, code: code, row: source + row * rows.strides[0], valueDim: width,
+                    rowSum: 1)
+            }
+        }
+    }
+}
+
+extension AttentionError {
+    /// Calls `body` and reports its failure as that of an operand.
+    static func views<Result>(
+        _ operand: String, _ body: () throws(TensorError) -> Result
+    ) throws(AttentionError) -> Result {
+        do {
+            return try body()
+        } catch {
+            throw .tensor(operand: operand, reason: error.description)
+        }
+    }
+}
