@@ -53,7 +53,7 @@ public enum DenseLayers {
 
     /// Bytes that ``linear(_:_:bias:context:)`` works in.
     package static func linearBytes(inputs: Int, context: ComputeContext) -> Int {
-        Workspace.bytes(floats: LinearJob.tileFloats(inputs: inputs, context.kernels))
+        LinearJob.bytes(inputs: inputs, context)
     }
 
     /// Layer normalisation of each row.
@@ -123,57 +123,6 @@ public enum DenseLayers {
         guard tensor.dtype == .float32 else { throw .dtypeMismatch(expected: .float32, actual: tensor.dtype) }
         guard tensor.shape == shape else { throw .shapeMismatch(from: tensor.shape, to: shape) }
         guard tensor.isContiguous else { throw .notContiguous(shape: tensor.shape, strides: tensor.strides) }
-    }
-}
-
-/// One product, cut into panels of outputs times blocks of rows.
-private struct LinearJob: @unchecked Sendable {
-    let table: KernelTable
-    let rows: Int
-    let weight: PackedMatrix
-    let x: UnsafePointer<Float>
-    let bias: UnsafePointer<Float>?
-    let result: UnsafeMutablePointer<Float>
-
-    /// Rows whose packed tiles stay in the second-level cache beside one panel.
-    private static let rowBlock = 168
-
-    /// Floats of a block of rows in tiles.
-    static func tileFloats(inputs: Int, _ table: KernelTable) -> Int {
-        rowBlock / table.tileRows * table.tileRows * inputs + 64
-    }
-
-    func run(_ context: ComputeContext) {
-        let inputs = weight.inputs
-        let blockRows = Self.rowBlock / table.tileRows * table.tileRows
-        let panels = (weight.outputs + table.panelWidth - 1) / table.panelWidth
-        var start = 0
-        let tiles = Workspace.take(floats: Self.tileFloats(inputs: inputs, table))
-        defer { Workspace.giveBack(tiles) }
-        while start < rows {
-            let count = min(blockRows, rows - start)
-            table.c.pointee.pack_query(
-                tiles.base, x + start * inputs, Int32(ZOO_F32.rawValue), Int64(inputs), Int64(count), Int64(inputs), 1)
-            let first = start
-            context.parallel(panels) { panel, _ in multiply(tiles.base, first: first, count: count, panel: panel) }
-            start += count
-        }
-    }
-
-    private func multiply(_ tiles: UnsafeMutablePointer<Float>, first: Int, count: Int, panel: Int) {
-        let width = table.panelWidth
-        let column = panel * width
-        let columns = min(width, weight.outputs - column)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { panelBias in
-            for lane in 0..<width { panelBias[lane] = lane < columns ? bias?[column + lane] ?? 0 : 0 }
-            for row in stride(from: 0, to: count, by: table.tileRows) {
-                table.c.pointee.linear_tile(
-                    result + (first + row) * weight.outputs + column, Int64(weight.outputs),
-                    tiles + row * weight.inputs, weight.panels.floatAddress + column * weight.inputs,
-                    panelBias.baseAddress, Int64(min(table.tileRows, count - row)), Int64(weight.inputs),
-                    Int64(columns))
-            }
-        }
     }
 }
 

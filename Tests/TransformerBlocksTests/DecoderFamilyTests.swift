@@ -116,7 +116,8 @@ import TransformerBlocks
     }
 
     @Test func gemmaRowsAreScaledAsTheirElementTypeHasIt() throws {
-        for (dtype, scale) in [(DType.float32, Float(20).squareRoot()), (.bfloat16, 4.46875), (.float16, 4.472_656_25)] {
+        for (dtype, scale) in [(DType.float32, Float(20).squareRoot()), (.bfloat16, 4.46875), (.float16, 4.472_656_25)]
+        {
             try Self.editing("gemma2", dtype: dtype) { tensors in
                 // The same model with the first twenty features of each row.
                 for (name, tensor) in tensors {

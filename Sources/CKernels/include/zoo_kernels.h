@@ -207,6 +207,13 @@ struct zoo_kernel_table {
     // c[rows][c_stride] = a tiles times one panel plus bias[panel width]; columns beyond `columns` are not written.
     void (*linear_tile)(float *c, int64_t c_stride, const float *a_tile, const float *panel, const float *bias,
                         int64_t rows, int64_t inner, int64_t columns);
+    // The same for a panel of F32, F16 or BF16, with the bits of F32; panels are fetched ahead. `a_step`: tile_rows for a
+    // tile, 1 for one row as it lies. `bias` NULL: the product is added to what c holds.
+    void (*project_tile)(float *c, int64_t c_stride, const float *a, int64_t a_step, const void *panel, int32_t dtype,
+                         const float *bias, int64_t rows, int64_t inner, int64_t columns);
+    // One panel [columns][panel width] of up to a panel's width of rows, as bits of 2 or 4 bytes; missing rows are zero.
+    void (*pack_panel)(void *target, const void *rows, int64_t bytes, int64_t row_stride, int64_t column_stride,
+                       int64_t count, int64_t columns);
     void (*layer_norm_row)(float *target, const float *row, const float *gain, const float *bias, int64_t count,
                            float epsilon);
     void (*activate)(float *target, const float *source, int64_t count, int32_t activation);

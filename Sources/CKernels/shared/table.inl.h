@@ -10,6 +10,7 @@
 #include "backward.inl.h"
 #include "rows.inl.h"
 #include "decoder.inl.h"
+#include "project.inl.h"
 #include "mixing.inl.h"
 #include "recurrent.inl.h"
 #include "int8.inl.h"
@@ -34,6 +35,8 @@ const struct zoo_kernel_table TABLE = {
     .merge_rows = merge_rows,
     .finish_row = finish_row,
     .linear_tile = linear_tile,
+    .project_tile = project_tile,
+    .pack_panel = pack_panel,
     .layer_norm_row = layer_norm_row,
     .activate = activate,
     .add = add,

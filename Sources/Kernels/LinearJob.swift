@@ -1,0 +1,153 @@
+import CKernels
+import TensorCore
+
+/// One product of rows with a packed weight, cut into panels of outputs times blocks of rows and of inputs.
+///
+/// Cuts change no bits: a result takes its inputs in order, kept in memory between two blocks of them.
+struct LinearJob: @unchecked Sendable {
+    let table: KernelTable
+    let rows: Int
+    let weight: PackedMatrix
+    let x: UnsafePointer<Float>
+    let bias: UnsafePointer<Float>?
+    let result: UnsafeMutablePointer<Float>
+
+    /// Rows whose packed tiles stay in the second-level cache beside one panel.
+    private static let rowBlock = 168
+    /// Inputs of those rows, likewise.
+    private static let inputBlock = 1024
+    /// Stretches of panels for each thread when few rows read them once: long enough that fetching ahead pays, short
+    /// enough that a thread that is held up does not hold up the others.
+    private static let stretches = 4
+
+    /// Floats of one tile; packing may store a vector over its end.
+    private static func tileFloats(_ inputs: Int, _ table: KernelTable) -> Int { table.tileRows * inputs + 16 }
+
+    private static func blockTiles(_ table: KernelTable) -> Int { rowBlock / table.tileRows }
+
+    /// Bytes that a product works in.
+    static func bytes(inputs: Int, _ context: ComputeContext) -> Int {
+        let table = context.kernels
+        let block = min(inputs, inputBlock)
+        return Workspace.bytes(floats: blockTiles(table) * tileFloats(block, table))
+            + context.threads * Workspace.bytes(floats: block * table.panelWidth)
+    }
+
+    func run(_ context: ComputeContext) {
+        if rows == 1 { return runOne(context) }
+        let tileRows = table.tileRows
+        let tilesInBlock = Self.blockTiles(table)
+        let inputs = min(weight.inputs, Self.inputBlock)
+        let tileFloats = Self.tileFloats(inputs, table)
+        let count = min((rows + tileRows - 1) / tileRows, tilesInBlock)
+        let tiles = Workspace.take(floats: count * tileFloats)
+        defer { Workspace.giveBack(tiles) }
+        for firstRow in stride(from: 0, to: rows, by: tilesInBlock * tileRows) {
+            let block = Block(
+                tiles: tiles.base, tileFloats: tileFloats, firstRow: firstRow,
+                rows: min(tilesInBlock * tileRows, rows - firstRow))
+            // At least once, so that a product without inputs is its bias.
+            for firstInput in stride(from: 0, to: max(1, weight.inputs), by: Self.inputBlock) {
+                multiply(block, inputs: firstInput..<min(weight.inputs, firstInput + Self.inputBlock), context)
+            }
+        }
+    }
+
+    /// Rows whose tiles are packed together.
+    private struct Block: @unchecked Sendable {
+        let tiles: UnsafeMutablePointer<Float>
+        let tileFloats: Int
+        let firstRow: Int
+        let rows: Int
+    }
+
+    private var panelCount: Int { (weight.outputs + table.panelWidth - 1) / table.panelWidth }
+
+    private func multiply(_ block: Block, inputs: Range<Int>, _ context: ComputeContext) {
+        let tileRows = table.tileRows
+        let tileCount = (block.rows + tileRows - 1) / tileRows
+        // A single tile is not worth waking threads for.
+        let packers = context.with(threads: tileCount > 1 ? context.threads : 1)
+        packers.parallel(tileCount) { tile, _ in
+            table.c.pointee.pack_query(
+                block.tiles + tile * block.tileFloats,
+                x + (block.firstRow + tile * tileRows) * weight.inputs + inputs.lowerBound,
+                Int32(ZOO_F32.rawValue), Int64(weight.inputs), Int64(min(tileRows, block.rows - tile * tileRows)),
+                Int64(inputs.count), 1)
+        }
+        if tileCount == 1 {
+            forStretches(context) { panel in
+                multiply(block, inputs, panel, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode)
+            }
+            return
+        }
+        guard weight.panels.dtype != .float32 else {
+            context.parallel(panelCount) { panel, _ in
+                multiply(block, inputs, panel, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode)
+            }
+            return
+        }
+        // More than one tile reads the panel: it is converted once.
+        context.parallel(panelCount, scratchFloats: inputs.count * table.panelWidth) { panel, scratch in
+            table.c.pointee.to_float(
+                scratch, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode,
+                Int64(inputs.count * table.panelWidth))
+            multiply(block, inputs, panel, scratch, Int32(ZOO_F32.rawValue))
+        }
+    }
+
+    private func multiply(
+        _ block: Block, _ inputs: Range<Int>, _ panel: Int, _ cells: UnsafeRawPointer, _ code: Int32
+    ) {
+        let column = panel * table.panelWidth
+        let columns = min(table.panelWidth, weight.outputs - column)
+        withPanelBias(panel, isFirst: inputs.lowerBound == 0) { panelBias in
+            for row in stride(from: 0, to: block.rows, by: table.tileRows) {
+                table.c.pointee.project_tile(
+                    result + (block.firstRow + row) * weight.outputs + column, Int64(weight.outputs),
+                    block.tiles + row / table.tileRows * block.tileFloats, Int64(table.tileRows), cells, code,
+                    panelBias, Int64(min(table.tileRows, block.rows - row)), Int64(inputs.count), Int64(columns))
+            }
+        }
+    }
+
+    /// One row is its own tile.
+    private func runOne(_ context: ComputeContext) {
+        forStretches(context) { panel in
+            let column = panel * table.panelWidth
+            withPanelBias(panel, isFirst: true) { panelBias in
+                table.c.pointee.project_tile(
+                    result + column, Int64(weight.outputs), x, 1, weight.panelAddress(panel, from: 0),
+                    weight.kernelCode, panelBias, 1, Int64(weight.inputs),
+                    Int64(min(table.panelWidth, weight.outputs - column)))
+            }
+        }
+    }
+
+    /// Every panel, in stretches that one thread reads from end to end.
+    private func forStretches(_ context: ComputeContext, _ body: @Sendable (_ panel: Int) -> Void) {
+        let panels = panelCount
+        let count = min(panels, context.threads == 1 ? 1 : context.threads * Self.stretches)
+        context.parallel(count) { index, _ in
+            for panel in index * panels / count..<(index + 1) * panels / count { body(panel) }
+        }
+    }
+
+    /// The panel's bias, or `nil` when the product is added to what is there.
+    private func withPanelBias(_ panel: Int, isFirst: Bool, _ body: (UnsafePointer<Float>?) -> Void) {
+        guard isFirst else { return body(nil) }
+        let width = table.panelWidth
+        let column = panel * width
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { cells in
+            for lane in 0..<width { cells[lane] = column + lane < weight.outputs ? bias?[column + lane] ?? 0 : 0 }
+            body(cells.baseAddress)
+        }
+    }
+}
+
+extension PackedMatrix {
+    /// The cells of a panel from an input on.
+    fileprivate func panelAddress(_ panel: Int, from input: Int) -> UnsafeRawPointer {
+        panels.baseAddress + (panel * inputs + input) * panelWidth * panels.dtype.byteWidth
+    }
+}
