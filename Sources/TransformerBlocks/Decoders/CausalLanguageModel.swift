@@ -47,7 +47,8 @@ public struct CausalLanguageModel: Sendable {
         let names = CheckpointNames(configuration, files)
         let assembly = DecoderAssembly(
             configuration, prefix: names.prefix, head: names.head,
-            embeddingScale: Self.embeddingScale(configuration, files[names.tokenTable]), attention: attention)
+            embeddingScale: configuration.embeddingScale(for: files[names.tokenTable]?.dtype ?? .float32),
+            attention: attention)
         try names.refuseSpare(assembly.layout, in: files)
         let tokens = try SpecialTokens(directory: directory, vocabulary: configuration.vocabulary)
         eosTokenIds = tokens.ends
@@ -56,16 +57,6 @@ public struct CausalLanguageModel: Sendable {
             assembly.model, weights: CheckpointWeights(files: files, layout: assembly.layout), registry: registry,
             context: context)
         self.configuration = configuration
-    }
-
-    /// Gemma's factor on token rows: the root of the width, rounded to the table's element type, in which it is trained.
-    private static func embeddingScale(_ configuration: DecoderConfiguration, _ table: Tensor?) -> Float {
-        guard configuration.family.hasPrefix("gemma") else { return 1 }
-        let root = Float(Double(configuration.width).squareRoot())
-        guard let dtype = table?.dtype, dtype.isFloatingPoint, let exact = try? Tensor([root], shape: [1]) else {
-            return root
-        }
-        return exact.converted(to: dtype).floats().first ?? root
     }
 }
 

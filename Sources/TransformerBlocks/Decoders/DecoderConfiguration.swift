@@ -1,5 +1,6 @@
-import AttentionCore
+public import AttentionCore
 public import Kernels
+import TensorCore
 
 /// A decoder's `config.json`, as far as it shapes the computation, in one form for all families.
 public struct DecoderConfiguration: Sendable, Hashable {
@@ -85,6 +86,22 @@ extension DecoderConfiguration {
         default: self = try Self.llama(&fields, family: family)
         }
         try fields.finish(family: family)
+    }
+
+    /// The decoder as data.
+    /// - Parameter attention: specifications that blocks take in turn; scale, softcap and mask of the model are added.
+    public func model(attention: [AttentionSpecification] = []) -> ModelDescription {
+        DecoderAssembly(
+            self, prefix: "", head: "", embeddingScale: embeddingScale(for: .float32), attention: attention
+        ).model
+    }
+
+    /// Gemma's factor on token rows: the root of the width, rounded to the element type in which the table was trained.
+    func embeddingScale(for dtype: DType) -> Float {
+        guard family.hasPrefix("gemma") else { return 1 }
+        let root = Float(Double(width).squareRoot())
+        guard dtype.isFloatingPoint, let exact = try? Tensor([root], shape: [1]) else { return root }
+        return exact.converted(to: dtype).floats().first ?? root
     }
 
     private static let activations: [String: Activation] = [
