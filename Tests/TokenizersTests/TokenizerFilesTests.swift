@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import Tokenizers
 
@@ -67,7 +68,7 @@ import Tokenizers
     }
 
     @Test func emptyDirectory() throws {
-        #expect(try message([:]) == "DIR: holds neither tokenizer.json nor vocab.txt")
+        #expect(try message([:]) == "DIR: holds neither tokenizer.json nor merges.txt nor vocab.txt")
     }
 
     @Test func vocabularyFiles() throws {
@@ -87,6 +88,40 @@ import Tokenizers
             try message(["vocab.txt": words, "tokenizer_config.json": #"{"tokenizer_class":"GPT2Tokenizer"}"#])
                 == "DIR/tokenizer_config.json: tokenizer_class 'GPT2Tokenizer' is not supported; "
                 + "supported: BertTokenizer, BertTokenizerFast")
+    }
+
+    /// OPT's files say the same as its `tokenizer.json`.
+    @Test func mergesFiles() throws {
+        let document = try JSONSerialization.jsonObject(
+            with: Data(contentsOf: Fixtures.directory.appendingPathComponent("bpe/opt.json")))
+        let model = try #require((document as? [String: Any])?["model"] as? [String: Any])
+        let vocabulary = try JSONSerialization.data(withJSONObject: try #require(model["vocab"]))
+        let merges = try #require(model["merges"] as? [[String]]).map { $0.joined(separator: " ") }
+        let settings =
+            #"{"tokenizer_class":"GPT2Tokenizer","add_bos_token":true,"bos_token":"</s>","eos_token":"</s>","#
+            + #""unk_token":{"content":"</s>"},"pad_token":"<pad>","add_prefix_space":false}"#
+        let files = [
+            "vocab.json": String(decoding: vocabulary, as: UTF8.self), "tokenizer_config.json": settings,
+            "merges.txt": "#version: 0.2\n" + merges.joined(separator: "\n") + "\n",
+        ]
+        let whole = try Tokenizer(tokenizerFile: Fixtures.path("bpe/opt.json"))
+        let lines: [String] = try Fixtures.decode("bpe/lines.json")
+        try Fixtures.withDirectory(files) { (folder) throws in
+            let tokenizer = try Tokenizer(directory: folder)
+            // These two are special in the one file only.
+            for line in lines where !line.contains("<s>") && !line.contains("<unk>") {
+                #expect(try tokenizer.ids(of: line) == whole.ids(of: line), "\(line)")
+            }
+            #expect(try tokenizer.ids(of: "a</s><pad>").prefix(1) == [2])
+        }
+        let other = files.merging(["tokenizer_config.json": #"{"tokenizer_class":"CLIPTokenizer"}"#]) { $1 }
+        #expect(
+            try message(other)
+                == "DIR/tokenizer_config.json: tokenizer_class 'CLIPTokenizer' is not supported; "
+                + "supported: GPT2Tokenizer, GPT2TokenizerFast")
+        #expect(
+            try message(files.merging(["merges.txt": "a b\nabc\n"]) { $1 })
+                == "DIR/merges.txt: line 2 is 'abc'; expected two tokens with a blank between them")
     }
 
     @Test func bertProcessing() throws {

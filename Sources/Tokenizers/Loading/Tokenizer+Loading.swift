@@ -1,8 +1,8 @@
 import Foundation
 
 extension Tokenizer {
-    /// Opens the tokenizer of a Hugging Face directory: `tokenizer.json`, or else `vocab.txt` with
-    /// `tokenizer_config.json`.
+    /// Opens the tokenizer of a Hugging Face directory: `tokenizer.json`, or else `vocab.json` with `merges.txt`
+    /// (GPT-2, OPT), or else `vocab.txt` (BERT), these with `tokenizer_config.json`.
     ///
     /// The padding that a `tokenizer.json` may ask for is not done: batches here are ragged.
     /// - Throws: ``TokenizerError``: a missing or malformed file, or a part of a kind that is not built.
@@ -11,13 +11,15 @@ extension Tokenizer {
         let vocabulary = directory + "/vocab.txt"
         if FileManager.default.fileExists(atPath: full) {
             try self.init(tokenizerFile: full)
+        } else if FileManager.default.fileExists(atPath: directory + "/merges.txt") {
+            try self.init(mergesDirectory: directory)
         } else if FileManager.default.fileExists(atPath: vocabulary) {
             let configuration = directory + "/tokenizer_config.json"
             try self.init(
                 vocabularyFile: vocabulary,
                 configurationFile: FileManager.default.fileExists(atPath: configuration) ? configuration : nil)
         } else {
-            throw .unreadable(path: directory, reason: "holds neither tokenizer.json nor vocab.txt")
+            throw .unreadable(path: directory, reason: "holds neither tokenizer.json nor merges.txt nor vocab.txt")
         }
     }
 

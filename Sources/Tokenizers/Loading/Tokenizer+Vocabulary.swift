@@ -32,7 +32,8 @@ extension Tokenizer {
             addedTokens: added)
     }
 
-    private static func lines(_ path: String) throws(TokenizerError) -> [String] {
+    /// The lines of a file in UTF-8.
+    static func lines(_ path: String) throws(TokenizerError) -> [String] {
         let bytes = try JSONCursor.bytes(path)
         var tokens: [String] = []
         for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
