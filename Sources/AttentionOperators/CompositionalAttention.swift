@@ -109,7 +109,8 @@ public struct CompositionalAttention: AttentionOperator {
                 workspaceBytes: problem.widenedBytes + searches.resultBytes
                     + max(
                         searches.workspaceBytes - problem.outputBytes,
-                        PlannedBytes.objects + Retrieval.workingBytes(problem, context)
+                        PlannedBytes.objects
+                            + Retrieval.workingBytes(problem, retrievalDim: configuration.retrievalDim, context)
                             + searches.kept(context).allBytes),
                 isa: context.isa, threads: context.threads, hasLogSumExp: false)
         }
@@ -136,7 +137,8 @@ public struct CompositionalAttention: AttentionOperator {
                 held
                 + max(
                     PlannedBytes.objects + kept.allBytes
-                        + Retrieval.workingBytesOfGradients(problem, context),
+                        + Retrieval.workingBytesOfGradients(
+                            problem, retrievalDim: configuration.retrievalDim, context),
                     backward.workspaceBytes + backward.resultBytes,
                     PlannedBytes.objects + backward.resultBytes + narrowing + converted
                         + TiledBackward.keptBytes(

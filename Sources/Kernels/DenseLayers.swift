@@ -51,9 +51,9 @@ public enum DenseLayers {
         return result
     }
 
-    /// Bytes that ``linear(_:_:bias:context:)`` works in.
-    package static func linearBytes(inputs: Int, context: ComputeContext) -> Int {
-        LinearJob.bytes(inputs: inputs, context)
+    /// Bytes that ``linear(_:_:bias:context:)`` works in, with weights in F32.
+    package static func linearBytes(rows: Int, inputs: Int, context: ComputeContext) -> Int {
+        LinearJob.bytes(rows: rows, inputs: inputs, context)
     }
 
     /// Layer normalisation of each row.

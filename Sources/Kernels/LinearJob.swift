@@ -25,12 +25,12 @@ struct LinearJob: @unchecked Sendable {
 
     private static func blockTiles(_ table: KernelTable) -> Int { rowBlock / table.tileRows }
 
-    /// Bytes that a product works in.
-    static func bytes(inputs: Int, _ context: ComputeContext) -> Int {
+    /// Bytes that a product with F32 weights works in: tiles of a block of rows.
+    static func bytes(rows: Int, inputs: Int, _ context: ComputeContext) -> Int {
+        guard rows > 1 else { return 0 }
         let table = context.kernels
-        let block = min(inputs, inputBlock)
-        return Workspace.bytes(floats: blockTiles(table) * tileFloats(block, table))
-            + context.threads * Workspace.bytes(floats: block * table.panelWidth)
+        let tiles = min((rows + table.tileRows - 1) / table.tileRows, blockTiles(table))
+        return Workspace.bytes(floats: tiles * tileFloats(min(inputs, inputBlock), table))
     }
 
     func run(_ context: ComputeContext) {

@@ -15,7 +15,7 @@ struct LargeKernel {
         self.parameters = parameters
     }
 
-    private var positions: Int { depthwise.rows * depthwise.columns }
+    var positions: Int { depthwise.rows * depthwise.columns }
     private var channels: Int { depthwise.channels }
 
     /// A parameter that the operator has checked to be there.
