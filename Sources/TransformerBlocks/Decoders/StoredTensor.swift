@@ -1,7 +1,7 @@
 import TensorCore
 
 /// Where a parameter lies in a checkpoint, when it is not simply a tensor of its shape.
-struct StoredTensor: Sendable, Hashable {
+struct StoredTensor: Sendable {
     /// The tensor's name in the files.
     let name: String
     /// Whether the files hold it with its two dimensions exchanged.
@@ -30,17 +30,5 @@ struct StoredTensor: Sendable, Hashable {
     var description: String {
         let changes = (isTransposed ? ["transposed"] : []) + (part.map { ["part \($0.index + 1) of \($0.of)"] } ?? [])
         return changes.isEmpty ? name : "\(name) (\(changes.joined(separator: ", ")))"
-    }
-
-    static func == (left: StoredTensor, right: StoredTensor) -> Bool {
-        left.name == right.name && left.isTransposed == right.isTransposed && left.part?.index == right.part?.index
-            && left.part?.of == right.part?.of
-    }
-
-    func hash(into hasher: inout Hasher) {
-        hasher.combine(name)
-        hasher.combine(isTransposed)
-        hasher.combine(part?.index)
-        hasher.combine(part?.of)
     }
 }
