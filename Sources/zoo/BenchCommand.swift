@@ -24,7 +24,8 @@ struct BenchCommand: ParsableCommand {
               zoo bench --preset causal --backward
               zoo bench --preset lengths --max-bytes 64MiB
               zoo bench --preset lengths --html report.html --threads 1 --isa avx2
-            """)
+            """,
+        subcommands: [EngineBenchCommand.self])
 
     @Option(help: "What to measure: \(BenchPreset.all.map(\.name).joined(separator: ", ")); several as a,b.")
     var preset = List(["default"])

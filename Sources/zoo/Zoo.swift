@@ -16,6 +16,8 @@ struct Zoo: ParsableCommand {
               zoo run flash --input in.safetensors --output out.safetensors --verify
               zoo probe flash --causal
               zoo bench --preset quick
+              zoo generate "Once upon a time"
+              zoo chat
               zoo embed --model Models/all-MiniLM-L6-v2 "a sentence" "another"
               zoo advise --model Models/all-MiniLM-L6-v2
               zoo --plugin ./libmine.so bench --operators mine,flash
@@ -32,7 +34,8 @@ struct Zoo: ParsableCommand {
         version: "zoo 0.1.0",
         subcommands: [
             ListCommand.self, DescribeCommand.self, ExplainCommand.self, RunCommand.self, BenchCommand.self,
-            TuneCommand.self, ProbeCommand.self, EmbedCommand.self, AdviseCommand.self, ReportCommand.self,
+            TuneCommand.self, ProbeCommand.self, EmbedCommand.self, GenerateCommand.self, ChatCommand.self,
+            PerplexityCommand.self, AdviseCommand.self, ReportCommand.self,
             DocsCommand.self, BenchWorkerCommand.self,
         ])
 

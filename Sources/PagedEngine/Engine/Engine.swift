@@ -61,6 +61,9 @@ package final class Engine {
         }
     }
 
+    /// Keys of a page.
+    package var pageSize: Int { options.pageSize }
+
     /// Whether a request is not finished.
     package var hasWork: Bool { scheduler.hasWork }
 

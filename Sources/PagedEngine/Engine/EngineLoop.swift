@@ -77,7 +77,9 @@ final class EngineLoop: @unchecked Sendable {
         condition.unlock()
     }
 
-    /// The orders since the last call; waits for one while the engine has nothing to do. `nil` when it is closed.
+    /// The orders since the last call; waits for one while the engine has nothing to do.
+    ///
+    /// `nil` when it is closed.
     private func next(isIdle: Bool) -> [Order]? {
         condition.lock()
         defer { condition.unlock() }

@@ -38,7 +38,9 @@ package struct EngineModel: Sendable {
         return tokenizer
     }
 
-    /// Bytes that a step takes beside weights and pages: rows of the widest layers, and logits. An estimate from above.
+    /// Bytes that a step takes beside weights and pages: rows of the widest layers, and logits.
+    ///
+    /// An estimate from above.
     func stepBytes(_ options: EngineOptions) -> Int {
         let widest = network.attentionLayers.map { ($0.heads + 2 * $0.kvHeads) * $0.headDim }.max() ?? 0
         return 4 * (16 * options.maxNumBatchedTokens * widest + 2 * options.maxNumSeqs * vocabulary)

@@ -1,7 +1,9 @@
 public import AttentionCore
 public import TensorCore
 
-/// How an engine uses memory and time. Names are vLLM's where the meaning is.
+/// How an engine uses memory and time.
+///
+/// Names are vLLM's where the meaning is.
 public struct EngineOptions: Sendable, Hashable {
     /// The most tokens of a sequence, its prompt included; `nil` takes the model's.
     public var maxModelLen: Int?

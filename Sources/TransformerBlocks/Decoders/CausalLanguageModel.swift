@@ -58,6 +58,24 @@ public struct CausalLanguageModel: Sendable {
             context: context)
         self.configuration = configuration
     }
+
+    /// A model of a directory's `config.json` with weights from a seed: for measuring, without a checkpoint.
+    ///
+    /// Cost: O(weights).
+    /// - Throws: ``ModelError`` that names the file and field, or the layer.
+    public init(
+        configurationOf directory: String, randomWeights seed: UInt64, attention: [AttentionSpecification] = [],
+        registry: OperatorRegistry, context: ComputeContext? = nil
+    ) throws(ModelError) {
+        let configuration = try DecoderConfiguration(directory: directory)
+        let tokens = try SpecialTokens(directory: directory, vocabulary: configuration.vocabulary)
+        eosTokenIds = tokens.ends
+        bosTokenId = tokens.beginning
+        network = try Network(
+            configuration.model(attention: attention), weights: SeededWeights(seed: seed), registry: registry,
+            context: context)
+        self.configuration = configuration
+    }
 }
 
 /// The tokens at which texts begin and end.
