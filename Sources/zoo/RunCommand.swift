@@ -17,6 +17,9 @@ struct RunCommand: ParsableCommand {
               query_lengths, key_lengths      [B], I32 or I64; rows beyond are padding
               sinks, alibi_slopes             [H]
               key_scales, value_scales        [B, Lk, Hkv] F32, when key and value are I8
+              block_table [B, N]    I32 or I64, for 'paged': key is then [pages, pageSize, Hkv, D], value and scales
+                                    likewise, and key_lengths is needed; -1 stands behind the last page
+              query_starts [B+1]    with block_table: query is [1, rows, H, D], sequences one behind the other
               parameter.NAME        a tensor that the operator owns, as 'zoo describe' lists them;
                                     those that are missing begin from the seed, and the report says so
               output_gradient       [B, Lq, H, Dv], for --backward: the derivative of a loss by the output

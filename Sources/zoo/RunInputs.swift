@@ -15,7 +15,7 @@ struct RunInputs {
     private static let known =
         required + [
             "bias", "mask", "query_lengths", "key_lengths", "sinks", "alibi_slopes", "key_scales", "value_scales",
-            "output_gradient", "log_sum_exp_gradient",
+            "block_table", "query_starts", "output_gradient", "log_sum_exp_gradient",
         ]
     /// What the names of an operator's own tensors begin with.
     static let parameterPrefix = "parameter."
@@ -27,14 +27,17 @@ struct RunInputs {
         do {
             let file = try SafetensorsFile(path: path)
             ignored = try Self.ignored(file, path: path)
+            let key = try Self.operand("key", file, path)
+            let keyLengths = try Self.lengths("key_lengths", file, path)
+            let pages = try Self.pages(key, keyLengths, file, path)
             inputs = AttentionInputs(
-                query: try Self.operand("query", file, path), key: try Self.operand("key", file, path),
+                query: try Self.operand("query", file, path), key: key,
                 value: try Self.operand("value", file, path), bias: file["bias"], mask: file["mask"],
                 queryLengths: try Self.lengths("query_lengths", file, path),
-                keyLengths: try Self.lengths("key_lengths", file, path),
+                keyLengths: pages == nil ? keyLengths : nil,
                 alibiSlopes: try Self.perHead("alibi_slopes", file, path),
                 sinks: try Self.perHead("sinks", file, path), keyScales: file["key_scales"],
-                valueScales: file["value_scales"], parameters: Self.parameters(file))
+                valueScales: file["value_scales"], pages: pages, parameters: Self.parameters(file))
             gradient = file["output_gradient"].map {
                 OutputGradient(output: $0, logSumExp: file["log_sum_exp_gradient"])
             }
@@ -90,6 +93,35 @@ struct RunInputs {
             result[String(name.dropFirst(parameterPrefix.count))] = file[name]
         }
         return result
+    }
+
+    /// Where keys and values lie, when the file has block tables: `block_table` [sequences, pages] with -1 behind a
+    /// sequence's last page, and `key_lengths`.
+    private static func pages(
+        _ key: Tensor, _ keyLengths: [Int]?, _ file: SafetensorsFile, _ path: String
+    ) throws -> PagedKeys? {
+        guard let table = file["block_table"] else {
+            guard file["query_starts"] == nil else {
+                throw CommandFailure(.data, "'\(path)' has 'query_starts' without a 'block_table'")
+            }
+            return nil
+        }
+        guard table.dtype == .int32 || table.dtype == .int64, table.shape.rank == 2, key.shape.rank == 4 else {
+            throw CommandFailure(
+                .data,
+                "block_table in '\(path)' is \(table.dtype.rawValue) \(table.shape); expected I32 or I64 [sequences, pages], "
+                    + "and key [pages, pageSize, kvHeads, headDim]")
+        }
+        guard let keyLengths else {
+            throw CommandFailure(.data, "'\(path)' has a block_table and no 'key_lengths', which it needs")
+        }
+        let entries = try reporting { try table.integers() }
+        let width = table.shape[1]
+        let tables = (0..<table.shape[0]).map { Array(entries[$0 * width..<($0 + 1) * width]) }
+        let starts = try lengths("query_starts", file, path)
+        return try reporting {
+            try PagedKeys(pageSize: key.shape[1], blockTables: tables, keyLengths: keyLengths, queryStarts: starts)
+        }
     }
 
     private static func lengths(_ name: String, _ file: SafetensorsFile, _ path: String) throws -> [Int]? {

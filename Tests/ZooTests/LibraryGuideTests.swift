@@ -42,17 +42,27 @@ func inTwoParts(_ inputs: AttentionInputs, keys: Int) throws -> AttentionOutput 
     return try AttentionOutput.merging(parts)
 }
 
-/// `docs/library.md` shows the functions above, and they do what it says.
+/// Continuations of two prompts, and a third as it grows.
+func continuations(model directory: String) async throws -> [RequestOutput] {
+    let llm = try LLM(model: directory, memoryUtilization: 0.5, registry: .builtIn)
+    for try await news in llm.stream("The cat", SamplingParams(seed: 7, maxTokens: 16)) {
+        print(news.text, terminator: "")
+    }
+    return try await llm.generate(["Once upon", "The end"], SamplingParams(temperature: 0, maxTokens: 32))
+}
+
+/// `docs/library.md` and `docs/engine.md` show the functions above, and they do what they say.
 @Suite struct LibraryGuideTests {
-    @Test func theGuideShowsWhatIsCompiledHere() throws {
+    @Test(arguments: [("library", 6), ("engine", 1)])
+    func theGuideShowsWhatIsCompiledHere(name: String, count: Int) throws {
         let file = URL(fileURLWithPath: #filePath)
         let guide = try String(
-            contentsOf: file.deletingLastPathComponent().appendingPathComponent("../../docs/library.md")
+            contentsOf: file.deletingLastPathComponent().appendingPathComponent("../../docs/\(name).md")
                 .standardizedFileURL, encoding: .utf8)
         let source = try String(contentsOf: file, encoding: .utf8)
         let blocks = guide.components(separatedBy: "```swift\n").dropFirst()
             .compactMap { $0.components(separatedBy: "```").first?.trimmingCharacters(in: .newlines) }
-        #expect(blocks.count == 6)
+        #expect(blocks.count == count)
         for block in blocks { #expect(source.contains(block), "\(block)") }
     }
 

@@ -1,7 +1,9 @@
 import BenchHarness
 import Foundation
 
-/// What `zoo bench engine` measured. Times in seconds.
+/// What `zoo bench engine` measured.
+///
+/// Times are in seconds.
 struct EngineBenchReport: Encodable {
     /// A distribution.
     struct Times: Encodable {

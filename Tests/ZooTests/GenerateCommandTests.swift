@@ -1,0 +1,99 @@
+import Foundation
+import Testing
+
+/// The engine's commands, with the model that comes with `zoo`.
+@Suite struct GenerateCommandTests {
+    private func texts(_ outcome: ZooProcess.Outcome) throws -> [[String: Any]] {
+        try outcome.out.split(separator: "\n").map {
+            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+        }
+    }
+
+    private func completions(_ object: [String: Any]) -> [[String: Any]] { object["outputs"] as? [[String: Any]] ?? [] }
+
+    @Test func aTextGrowsOnAFreshMachine() throws {
+        let outcome = try ZooProcess.run(["generate", "--temperature", "0", "--max-tokens", "12", "Once upon a time"])
+        #expect(outcome.status == 0, "\(outcome.error)")
+        #expect(outcome.out.hasPrefix("Once upon a time"))
+        #expect(outcome.out.count > "Once upon a time".count + 12)
+    }
+
+    @Test func textsDoNotDependOnTheirCompany() throws {
+        let options = ["--json", "--max-tokens", "24", "--seed", "3", "--logprobs", "1"]
+        let alone = try ZooProcess.run(["generate", "The cat"] + options)
+        let together = try ZooProcess.run(
+            ["generate", "--page-size", "5", "--max-num-batched-tokens", "16", "--max-num-seqs", "4", "--file", "-"]
+                + options,
+            input: "A dog ran home\nThe cat\n\nOne day\n")
+        #expect(together.status == 0, "\(together.error)")
+        let lines = try texts(together)
+        #expect(lines.map { $0["prompt"] as? String } == ["A dog ran home", "The cat", "One day"])
+        let one = try texts(alone)[0]
+        #expect("\(completions(lines[1]))" == "\(completions(one))")
+        #expect((completions(one)[0]["tokenIds"] as? [Int])?.count ?? 0 > 0)
+    }
+
+    @Test func severalAndRankedContinuations() throws {
+        let several = try ZooProcess.run(["generate", "--n", "3", "--max-tokens", "8", "--json", "The"])
+        #expect(completions(try texts(several)[0]).count == 3)
+        let beams = try ZooProcess.run(["generate", "--beam-width", "3", "--max-tokens", "8", "--json", "The"])
+        let scores = completions(try texts(beams)[0]).compactMap { $0["cumulativeLogprob"] as? Double }
+        #expect(scores.count == 3)
+    }
+
+    @Test func chatsByTheModelsTemplate() throws {
+        let outcome = try ZooProcess.run(
+            ["chat", "--temperature", "0", "--max-tokens", "20"], input: "What is flash attention?\n/quit\n")
+        #expect(outcome.status == 0, "\(outcome.error)")
+        #expect(outcome.out.trimmingCharacters(in: .whitespacesAndNewlines).count > 3)
+    }
+
+    @Test func perplexityIsMeasured() throws {
+        let folder = try TemporaryFolder()
+        let file = folder.path("text.txt")
+        try Data(String(repeating: "Once upon a time there was a little cat. ", count: 40).utf8)
+            .write(to: URL(fileURLWithPath: file))
+        func measure(_ options: [String]) throws -> [String: Any] {
+            try ZooProcess.run(["perplexity", "--file", file, "--json"] + options).object
+        }
+        let report = try measure(["--context", "64", "--overlap", "32"])
+        let perplexity = try #require(report["perplexity"] as? Double)
+        #expect(perplexity > 1 && perplexity < 200)
+        // Another operator and another cut of the work foretell the same.
+        let other = try measure(["--context", "64", "--overlap", "32", "--attention", "flash", "--page-size", "7"])
+        #expect(abs((other["perplexity"] as? Double ?? 0) - perplexity) < 1e-3 * perplexity)
+    }
+
+    @Test func enginesAreTimed() throws {
+        let outcome = try ZooProcess.run([
+            "bench", "engine", "--prompts", "6", "--input-len", "20", "--output-len", "10", "--n", "2",
+            "--request-rate",
+            "200", "--goodput", "ttft:10000", "--json", "-",
+        ])
+        #expect(outcome.status == 0, "\(outcome.error)")
+        let report = outcome.object
+        #expect(report["requests"] as? Int == 6)
+        #expect(report["outputTokens"] as? Int == 120)
+        for name in ["ttft", "tpot", "itl", "e2el"] {
+            #expect((report[name] as? [String: Double])?["p99"] ?? 0 > 0, "\(name)")
+        }
+        #expect(report["goodputPerSecond"] as? Double ?? 0 > 0)
+        #expect(report["shared"] as? Double ?? 0 > 0)
+    }
+
+    @Test func badUsageIsRefused() throws {
+        for (arguments, status, text) in [
+            (["generate", "--top-p", "3", "x"], Int32(64), "topP is 3.0"),
+            (["generate", "--model", "/no/such/model", "x"], 65, "/no/such/model/config.json"),
+            (["generate", "--kv-cache-dtype", "I4", "x"], 64, "expected F32, F16 or BF16"),
+            (["generate", "--memory-utilization", "0.0000001", "x"], 69, "raise memoryUtilization"),
+            (["generate", "--logit-bias", "a", "x"], 64, "as 42=-3.5"),
+            (["perplexity", "--file", "/no/such/file"], 65, "cannot be read"),
+            (["bench", "engine", "--goodput", "speed:1"], 64, "expected ttft, tpot or e2el"),
+        ] {
+            let outcome = try ZooProcess.run(arguments)
+            #expect(outcome.status == status, "\(arguments): \(outcome.error)")
+            #expect(outcome.error.contains(text), "\(arguments): \(outcome.error)")
+        }
+    }
+}
