@@ -60,12 +60,15 @@ let package = Package(
             name: "PagedEngine",
             dependencies: ["AttentionCore", "Kernels", "TensorCore", "Tokenizers", "TransformerBlocks"]),
 
+        // Beside the floors: the model that comes with the project.
+        .target(name: "DefaultModel", resources: [.copy("Resources/default-model")]),
+
         // Floor 8: the command line.
         .executableTarget(
             name: "zoo",
             dependencies: [
-                "AttentionOperators", "AttentionCore", "BenchHarness", "Kernels", "OperatorPlugins", "PagedEngine",
-                "TensorCore", "Tokenizers", "TransformerBlocks",
+                "AttentionOperators", "AttentionCore", "BenchHarness", "DefaultModel", "Kernels", "OperatorPlugins",
+                "PagedEngine", "TensorCore", "Tokenizers", "TransformerBlocks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -130,6 +133,11 @@ let package = Package(
             dependencies: [
                 "PagedEngine", "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
                 "TransformerBlocks",
+            ]),
+        .testTarget(
+            name: "DefaultModelTests",
+            dependencies: [
+                "DefaultModel", "TransformerBlocks", "AttentionOperators", "AttentionCore", "TensorCore", "Tokenizers",
             ]),
         .testTarget(
             name: "ZooTests",
