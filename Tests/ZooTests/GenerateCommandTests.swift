@@ -11,8 +11,13 @@ import Testing
 
     private func completions(_ object: [String: Any]) -> [[String: Any]] { object["outputs"] as? [[String: Any]] ?? [] }
 
+    /// The continuations of the first prompt.
+    private func first(_ outcome: ZooProcess.Outcome) throws -> [[String: Any]] {
+        completions(try #require(try texts(outcome).first, "\(outcome.error)"))
+    }
+
     @Test func aTextGrowsOnAFreshMachine() throws {
-        let outcome = try ZooProcess.run(["generate", "--temperature", "0", "--max-tokens", "12", "Once upon a time"])
+        let outcome = try ZooProcess.run(["generate", "--temperature", "0", "--ignore-eos", "--max-tokens", "12", "Once upon a time"])
         #expect(outcome.status == 0, "\(outcome.error)")
         #expect(outcome.out.hasPrefix("Once upon a time"))
         #expect(outcome.out.count > "Once upon a time".count + 12)
@@ -27,17 +32,18 @@ import Testing
             input: "A dog ran home\nThe cat\n\nOne day\n")
         #expect(together.status == 0, "\(together.error)")
         let lines = try texts(together)
-        #expect(lines.map { $0["prompt"] as? String } == ["A dog ran home", "The cat", "One day"])
-        let one = try texts(alone)[0]
-        #expect("\(completions(lines[1]))" == "\(completions(one))")
-        #expect((completions(one)[0]["tokenIds"] as? [Int])?.count ?? 0 > 0)
+        try #require(lines.map { $0["prompt"] as? String } == ["A dog ran home", "The cat", "One day"])
+        let one = try first(alone)
+        #expect(completions(lines[1]).first?["tokenIds"] as? [Int] == one.first?["tokenIds"] as? [Int])
+        #expect(completions(lines[1]).first?["text"] as? String == one.first?["text"] as? String)
+        #expect((one.first?["tokenIds"] as? [Int])?.isEmpty == false)
     }
 
     @Test func severalAndRankedContinuations() throws {
         let several = try ZooProcess.run(["generate", "--n", "3", "--max-tokens", "8", "--json", "The"])
-        #expect(completions(try texts(several)[0]).count == 3)
+        #expect(try first(several).count == 3)
         let beams = try ZooProcess.run(["generate", "--beam-width", "3", "--max-tokens", "8", "--json", "The"])
-        let scores = completions(try texts(beams)[0]).compactMap { $0["cumulativeLogprob"] as? Double }
+        let scores = try first(beams).compactMap { $0["cumulativeLogprob"] as? Double }
         #expect(scores.count == 3)
     }
 
