@@ -14,7 +14,8 @@ ifeq ($(shell uname -s),Darwin)
 export PKG_CONFIG_PATH := $(shell brew --prefix openblas 2>/dev/null)/lib/pkgconfig:$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help run test build lint format model docs bench bench-update bench-peers bench-docs roofline clean openblas
+.PHONY: help run test build lint format model docs bench bench-update bench-peers bench-docs bench-engine \
+	bench-engine-docs roofline clean openblas
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -61,6 +62,11 @@ bench-peers: build ## set up PyTorch, ONNX Runtime and ggml, and time them and t
 	@mkdir -p $(RESULTS)
 	$(PEERS)/venv/bin/python Benchmarks/Peers/bench_peers.py --zoo $(ZOO) --json $(RESULTS)/peers.jsonl
 
+bench-engine: build ## set up llama.cpp, time it and the engine alternately, and count the engine's pages
+	PYTHON=$(PYTHON) Benchmarks/Peers/setup.sh engine
+	@mkdir -p $(RESULTS)
+	$(PEERS)/venv/bin/python Benchmarks/Peers/engine_peers.py --zoo $(ZOO) --json $(RESULTS)/engine.jsonl
+
 # Short cases for every operator, long ones for the exact and sparse: decoding measures the read roof.
 ROOFLINE := $(PYTHON) Benchmarks/Peers/roofline.py $(RESULTS)/roofline-quick.jsonl $(RESULTS)/roofline-long.jsonl
 
@@ -77,6 +83,9 @@ bench-docs: ## put the results of bench-peers and roofline into docs/
 	$(PEERS)/venv/bin/python Benchmarks/Peers/peer_tables.py $(RESULTS)/peers.jsonl --into docs/benchmarks.md
 	$(PEERS)/venv/bin/python Benchmarks/Peers/plot.py $(RESULTS)/peers.jsonl --svg docs/images/peak.svg
 	cp $(RESULTS)/roofline-all.svg $(RESULTS)/roofline-exact.svg docs/images/
+
+bench-engine-docs: ## put the results of bench-engine into docs/
+	$(PEERS)/venv/bin/python Benchmarks/Peers/engine_tables.py $(RESULTS)/engine.jsonl --into docs/benchmarks.md
 
 clean: ## remove what builds and sweeps have made
 	rm -rf .build Benchmarks/.build $(RESULTS) $(PEERS)

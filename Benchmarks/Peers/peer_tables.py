@@ -113,6 +113,16 @@ def document(facts: dict, rows: list[dict]) -> str:
     return "\n".join(parts) + "\n"
 
 
+def insert(text: str, path: Path, marks: tuple[str, str]) -> None:
+    """Replaces what stands between two marks of a page; ends the program when they are not there."""
+    begin, end = marks
+    page = path.read_text()
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        sys.exit(f"{Path(sys.argv[0]).name}: '{path}' needs the marks '{begin}' and '{end}' once each, in this order")
+    before, rest = page.split(begin)
+    path.write_text(before + begin + "\n" + text + end + rest.split(end)[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lines", type=Path, nargs="+", help="what bench_peers.py --json wrote")
@@ -122,11 +132,7 @@ def main() -> None:
     if not options.into:
         print(text, end="")
         return
-    page = options.into.read_text()
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        sys.exit(f"peer_tables.py: '{options.into}' needs the marks '{BEGIN}' and '{END}' once each, in this order")
-    before, rest = page.split(BEGIN)
-    options.into.write_text(before + BEGIN + "\n" + text + END + rest.split(END)[1])
+    insert(text, options.into, (BEGIN, END))
 
 
 if __name__ == "__main__":
