@@ -28,6 +28,7 @@ except ImportError as error:
     sys.exit(f"engine_peers.py needs numpy ({error}); run 'Benchmarks/Peers/setup.sh engine' and use its python")
 
 from bench_peers import SETTLE_SECONDS, Progress, find_zoo, machine
+from engine_decode import DECODE_KEYS, decode_text, measure_decode
 from engine_memory import measure_sharing, measure_waste, memory_text
 from engine_runs import BATCH, OUTPUT, PROMPT, Calls, Llama, ZooEngine
 from engine_shape import COMPARED, SMALL
@@ -42,11 +43,6 @@ TASKS = {
     "generation": f"generation of {OUTPUT} tokens",
     "batch": f"generation of {OUTPUT} tokens, {BATCH} texts at once",
 }
-
-# Pages of decoding and its problem: one query of 32 heads on 8 key heads.
-PAGE_SIZE = 16
-DECODE_KEYS, HEADS, KV_HEADS, HEAD_DIM = (4096, 16384), 32, 8, 128
-DECODE_CALLS = 15
 
 
 def median(values: list[float]) -> float | None:
@@ -108,44 +104,6 @@ def measure_task(task: str, engines: list[Llama | ZooEngine], peaks: Calls, roun
             "peak_gflops": median(multiplies), "results": known}
 
 
-def measure_decode(binary: str, keys: int, threads: int, rounds: int, progress: Progress) -> dict:
-    """One query on keys in pages beside the same keys in one piece; the ratio is contiguous time over paged time."""
-    numbers = np.random.default_rng(1)
-
-    def normal(*shape: int) -> np.ndarray:
-        return numbers.standard_normal(shape, np.float32)
-
-    tensors = {"query": normal(1, 1, HEADS, HEAD_DIM), "key": normal(1, keys, KV_HEADS, HEAD_DIM),
-               "value": normal(1, keys, KV_HEADS, HEAD_DIM)}
-    line = {"kind": "decode", "keys": keys, "page_size": PAGE_SIZE, "rounds": rounds}
-    workers: dict[str, Calls] = {}
-    try:
-        workers["contiguous"] = Calls(binary, "grouped-query", tensors, threads)
-        workers["paged"] = Calls(binary, "paged", tensors, threads, "--page-size", str(PAGE_SIZE))
-        seconds: dict[str, list[float]] = {name: [] for name in workers}
-        reads = []
-        for number in range(rounds):
-            for name in list(workers)[:: 1 if number % 2 == 0 else -1]:
-                progress.say(f"one query on {keys} keys: {name}, round {number + 1} of {rounds}")
-                time.sleep(SETTLE_SECONDS)
-                seconds[name].append(statistics.median(workers[name].run(DECODE_CALLS + 1)[1:]))
-            time.sleep(SETTLE_SECONDS)
-            reads.append(workers["contiguous"].read())
-    except Cannot as reason:
-        return line | {"reason": str(reason)}
-    finally:
-        for worker in workers.values():
-            worker.close()
-    size = sum(tensors[name].nbytes for name in ("key", "value"))
-    line["results"] = {
-        name: {"ms": statistics.median(times) * 1e3,
-               "of_read": statistics.median(size / time / read / 1e9 for time, read in zip(times, reads))}
-        for name, times in seconds.items()}
-    line["ratio"] = statistics.median(
-        whole / paged for whole, paged in zip(seconds["contiguous"], seconds["paged"]))
-    return line
-
-
 def task_text(line: dict) -> str:
     """A line of the terminal's table for every engine."""
     rows = []
@@ -157,15 +115,6 @@ def task_text(line: dict) -> str:
         rows.append(f"{line['title']:<46}{name:>7}{result['tokens_per_second']:>10.1f} tok/s{ratio:>12}"
                     f"{result['of_read']:>6.0%} of read{result['of_multiply_adds']:>6.0%} of multiply-adds")
     return "\n".join(rows)
-
-
-def decode_text(line: dict) -> str:
-    title = f"one query of 32/8 heads, {line['keys']} keys"
-    if "reason" in line:
-        return f"{title:<46}  - {line['reason']}"
-    parts = [f"{name} {result['ms']:.2f} ms ({result['of_read']:.0%} of read)"
-             for name, result in line["results"].items()]
-    return f"{title:<46}  {', '.join(parts)}; paged is {line['ratio']:.2f}x as fast"
 
 
 def arguments() -> argparse.Namespace:
@@ -220,7 +169,8 @@ def main() -> int:
             version = measure_speeds(binary, options, folder, say, progress)
         if "decode" in options.parts:
             for keys in DECODE_KEYS:
-                line = measure_decode(binary, keys, options.threads, options.rounds, progress)
+                progress.say(f"one query on {keys} keys, in one piece and in pages")
+                line = measure_decode(binary, keys, options.threads, options.rounds)
                 say(line, decode_text(line))
         if "memory" in options.parts:
             small = ZooEngine(binary, SMALL.write_config(folder / SMALL.name), options.threads)

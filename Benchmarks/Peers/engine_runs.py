@@ -13,7 +13,7 @@ import numpy as np
 
 from engine_shape import Shape
 from peer import Cannot
-from workers import HERE, Lines, write_tensors
+from workers import HERE, Lines, read_tensors, write_tensors
 
 LLAMA = HERE / ".peers" / "llama"
 PROMPT, OUTPUT, BATCH = 512, 64, 8
@@ -141,14 +141,23 @@ class ZooEngine:
 class Calls:
     """Timed calls of one operator on one problem: `zoo bench-worker`, which measures the machine's peaks too."""
 
-    def __init__(self, binary: str, operator: str, tensors: dict[str, np.ndarray], threads: int, *more: str) -> None:
+    def __init__(self, binary: str, operator: str, tensors: dict[str, np.ndarray], threads: int) -> None:
         # Kept until the end: operands are mapped, and what the worker says last is read when it dies.
         self.folder = tempfile.TemporaryDirectory()
         path = Path(self.folder.name) / "input.safetensors"
-        write_tensors(path, {name: ("F32", array) for name, array in tensors.items()})
-        self.lines = Lines([binary, "bench-worker", "--operator", operator, "--input", str(path),
-                            "--threads", str(threads), *more], log=Path(self.folder.name) / "errors")
+        write_tensors(path, {name: ("I32" if array.dtype == np.int32 else "F32", array)
+                             for name, array in tensors.items()})
+        self.binary = binary
+        self.arguments = [operator, "--input", str(path), "--threads", str(threads)]
+        self.lines = Lines([binary, "bench-worker", "--operator", *self.arguments],
+                           log=Path(self.folder.name) / "errors")
         self.run(1)
+
+    def output(self) -> np.ndarray:
+        """The result, by `zoo run`."""
+        path = Path(self.folder.name) / "output.safetensors"
+        run([self.binary, "run", *self.arguments, "--output", str(path)])
+        return read_tensors(path)["output"]
 
     def _ask(self, line: str) -> dict:
         answer = self.lines.ask(line)

@@ -14,8 +14,9 @@ import json
 import sys
 from pathlib import Path
 
+from engine_decode import HEAD_DIM, HEADS, KV_HEADS
 from engine_memory import DECODING, LENGTHS, PAPER, WIDTHS
-from engine_peers import HEAD_DIM, HEADS, KV_HEADS, TASKS
+from engine_peers import TASKS
 from engine_runs import Llama
 from peer_tables import insert, ratio_text
 

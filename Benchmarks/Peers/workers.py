@@ -190,7 +190,7 @@ class Zoo:
 
 
 # safetensors is a length, a JSON header and the bytes: read here, since numpy has no BF16 and peers are optional.
-FORMATS = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I8": np.int8}
+FORMATS = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I8": np.int8, "I32": np.int32}
 
 
 def zoo_operands(row: Row) -> dict[str, tuple[str, np.ndarray]]:

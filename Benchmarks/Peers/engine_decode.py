@@ -1,0 +1,82 @@
+"""One query on keys in pages beside the same query on the same keys in one piece."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import numpy as np
+
+from bench_peers import SETTLE_SECONDS
+from engine_runs import Calls
+from peer import Cannot
+from rows import LIMITS
+
+PAGE_SIZE = 16
+DECODE_KEYS, HEADS, KV_HEADS, HEAD_DIM = (4096, 16384), 32, 8, 128
+# Counted calls of a turn, which lasts some hundredths of a second.
+TURN_CALLS = 15
+
+
+def contiguous(keys: int) -> dict[str, np.ndarray]:
+    """Operands of one sequence."""
+    numbers = np.random.default_rng(1)
+    shapes = {"query": (1, 1, HEADS, HEAD_DIM), "key": (1, keys, KV_HEADS, HEAD_DIM),
+              "value": (1, keys, KV_HEADS, HEAD_DIM)}
+    return {name: numbers.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+
+
+def paged(operands: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same with keys and values in pages whose order is random, as in a cache that has been used for long."""
+    keys = operands["key"].shape[1]
+    table = np.random.default_rng(2).permutation(keys // PAGE_SIZE).astype(np.int32)
+    found = {"query": operands["query"], "block_table": table[np.newaxis], "key_lengths": np.array([keys], np.int32)}
+    for name in ("key", "value"):
+        pool = np.empty((len(table), PAGE_SIZE, KV_HEADS, HEAD_DIM), np.float32)
+        pool[table] = operands[name].reshape(pool.shape)
+        found[name] = pool
+    return found
+
+
+def measure_decode(binary: str, keys: int, threads: int, rounds: int) -> dict:
+    """Times of both, in turns; the ratio is the time in one piece over that in pages."""
+    line = {"kind": "decode", "keys": keys, "page_size": PAGE_SIZE, "rounds": rounds}
+    operands = contiguous(keys)
+    workers: dict[str, Calls] = {}
+    try:
+        workers["contiguous"] = Calls(binary, "grouped-query", operands, threads)
+        workers["paged"] = Calls(binary, "paged", paged(operands), threads)
+        apart = float(np.abs(workers["contiguous"].output() - workers["paged"].output()).max())
+        # Written so that NaN fails too; the time of a wrong answer is worth nothing.
+        if not apart <= LIMITS["F32"]:
+            raise Cannot(f"the results differ by {apart:.1e}, allowed {LIMITS['F32']:.0e}")
+        seconds: dict[str, list[float]] = {name: [] for name in workers}
+        reads = []
+        for number in range(rounds):
+            for name in list(workers)[:: 1 if number % 2 == 0 else -1]:
+                time.sleep(SETTLE_SECONDS)
+                seconds[name].append(statistics.median(workers[name].run(TURN_CALLS + 1)[1:]))
+            time.sleep(SETTLE_SECONDS)
+            reads.append(workers["contiguous"].read())
+    except Cannot as reason:
+        return line | {"reason": str(reason)}
+    finally:
+        for worker in workers.values():
+            worker.close()
+    size = operands["key"].nbytes + operands["value"].nbytes
+    results = {
+        name: {"ms": statistics.median(times) * 1e3,
+               "of_read": statistics.median(size / each / read / 1e9 for each, read in zip(times, reads))}
+        for name, times in seconds.items()}
+    ratio = statistics.median(whole / pages for whole, pages in zip(seconds["contiguous"], seconds["paged"]))
+    return line | {"results": results, "ratio": ratio, "difference": apart}
+
+
+def decode_text(line: dict) -> str:
+    """A line of the terminal's table."""
+    title = f"one query of {HEADS}/{KV_HEADS} heads, {line['keys']} keys"
+    if "reason" in line:
+        return f"{title:<46}  - {line['reason']}"
+    parts = [f"{name} {result['ms']:.2f} ms ({result['of_read']:.0%} of read)"
+             for name, result in line["results"].items()]
+    return f"{title:<46}  {', '.join(parts)}; paged is {line['ratio']:.2f}x as fast"
