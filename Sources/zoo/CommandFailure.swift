@@ -80,7 +80,7 @@ struct CommandFailure: Error {
         case .unreadable: self.init(.data, error.description)
         case .unwritable: self.init(.usage, error.description, advice: "give a path in a folder that can be written")
         case .unknownPreset(_, let suggestions, _):
-            self.init(.usage, error.description, advice: "'zoo bench --help' lists the presets")
+            self.init(.usage, error.description, advice: "'zoo bench operators --help' lists the presets")
             self.suggestions = suggestions
         }
     }

@@ -13,7 +13,7 @@ import Testing
         (["lsit"], "zoo: there is no command 'lsit'; did you mean 'list'?\nRun 'zoo --help'.\n"),
         (
             ["bench", "--preset", "quikc"],
-            "zoo: no preset is called 'quikc'; did you mean 'quick'?\n'zoo bench --help' lists the presets.\n"
+            "zoo: no preset is called 'quikc'; did you mean 'quick'?\n'zoo bench operators --help' lists the presets.\n"
         ),
         (
             ["run", "full", "--input", "x", "--verify", "--config", "{\"cuasal\": true}"],
