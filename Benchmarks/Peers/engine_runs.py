@@ -61,7 +61,9 @@ class Llama:
             if not (LLAMA / "llama-bench").exists():
                 raise Cannot("llama-bench is missing; run 'Benchmarks/Peers/setup.sh engine'")
             self.model = str(shape.write_gguf(folder))
-            self.version = self._bench(["-p", "1", "-n", "0", "-r", "1"])["build_commit"]
+            # A file that cannot be loaded shows here, before the first turn.
+            self._bench(["-p", "1", "-n", "0", "-r", "1"])
+            self.version = (LLAMA / "version").read_text().strip()
         except Cannot as reason:
             self.reason = str(reason)
 

@@ -126,12 +126,13 @@ def memory_section(facts: dict, lines: list[dict]) -> str:
     for line in lines:
         if line["kind"] != "waste":
             continue
+        aim = f"below {line['target']:.0%}" if line["target"] else ""
         if "waste" not in line:
-            parts.append(f"| {line['lengths']} | | | | {notes.cell(line['reason'])} | below {line['target']:.0%} |")
+            parts.append(f"| {line['lengths']} | | | | {notes.cell(line['reason'])} | {aim} |")
             continue
         means = [line[name] / line["requests"] for name in ("promptTokens", "outputTokens")]
         parts.append(f"| {line['lengths']} | {line['requests']} | {means[0]:.0f} | {means[1]:.0f} | "
-                     f"{line['waste']:.1%} | below {line['target']:.0%} |")
+                     f"{line['waste']:.1%} | {aim} |")
     by_row = {(line["decoding"], line["lengths"], line["width"]): line for line in lines if line["kind"] == "sharing"}
     parts += ["", "| pages saved by sharing | " + " | ".join(str(width) for width in WIDTHS)
               + f" | the paper, {WIDTHS[0]} to {WIDTHS[-1]} |", "|---|" + "---:|" * (len(WIDTHS) + 1)]

@@ -104,6 +104,9 @@ build_llama() {
     mkdir -p "$peers/llama"
     find "$work/build/bin" \( -name 'lib*.so*' -o -name 'lib*.dylib' -o -name 'llama-*bench' \) \
         -exec cp -P {} "$peers/llama/" \;
+    # The build itself would name the commit of whatever repository lies around it.
+    basename "$work"/llama_cpp_python-*.tar.gz .tar.gz | sed 's/llama_cpp_python-/of llama-cpp-python /' \
+        >"$peers/llama/version"
     rm -rf "$work"
     [ -x "$peers/llama/llama-bench" ]
 }
