@@ -87,12 +87,11 @@ public struct PagedAttention: TiledOperator {
 
     /// One task for each block of queries of a group of heads, or for each range of keys where queries are few.
     public func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
-        let sizes = sizes(problem, context)
-        let unit = context.kernels.tileRows.roundedUp(to: max(1, problem.group))
-        return .fitting(context, rows: sizes.rows, unit: unit) { rows, context in
-            let tasks = PagedTasks(problem, rows: rows, keyTile: sizes.keys, context: context)
+        let largest = max(1, ZooLimits.fewTaskRows / problem.group) * problem.group
+        return .fitting(context, rows: largest, unit: problem.group) { rows, context in
+            let tasks = PagedTasks(problem, rows: rows, keyTile: keyTile(context), context: context)
             return AttentionPlan(
-                problem: problem, queryTile: rows, keyTile: sizes.keys, tasks: tasks.tasks.count,
+                problem: problem, queryTile: rows, keyTile: keyTile(context), tasks: tasks.tasks.count,
                 workspaceBytes: tasks.workspaceBytes(context), isa: context.isa, threads: context.threads)
         }
     }
@@ -109,9 +108,7 @@ public struct PagedAttention: TiledOperator {
         return try PagedRun(inputs, tasks: tasks, context: context).run()
     }
 
-    private func sizes(_ problem: AttentionProblem, _ context: ComputeContext) -> TileSizes {
-        var sizes = TileSizes.streams(problem, context: context)
-        sizes.keys = configuration.keyTile.roundedUp(to: context.kernels.panelWidth)
-        return sizes
+    private func keyTile(_ context: ComputeContext) -> Int {
+        configuration.keyTile.roundedUp(to: context.kernels.panelWidth)
     }
 }

@@ -4,7 +4,7 @@ import TensorCore
 extension ConformanceCases {
     /// Keys and values in pages: sizes that nothing divides, ranges of keys and their borders, ragged queries.
     static let paging: [AttentionCase] = [1, 3, 16, 17].flatMap { size in
-        [(4, 2, 1, 70, 64), (8, 2, 5, 300, 40), (4, 4, 33, 530, 24), (6, 1, 70, 70, 16)].flatMap {
+        [(4, 2, 1, 70, 64), (8, 2, 5, 300, 40), (4, 4, 33, 530, 24), (6, 1, 70, 70, 16), (70, 1, 3, 40, 8)].flatMap {
             (heads: Int, kvHeads: Int, queries: Int, keys: Int, dim: Int) in
             cases("pages-\(size)-\(heads)-\(kvHeads)-\(queries)x\(keys)", queries, keys, dim) {
                 $0.heads = heads

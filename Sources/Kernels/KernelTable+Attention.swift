@@ -91,16 +91,13 @@ package struct KeyValueBlock {
     package var isFinite: Bool
     /// What the panels' integers are multiplied by; `nil` for floating-point keys and values.
     package var scales: KeyValueScales?
-    /// The slot of each key's scales; `nil` where keys follow each other.
-    package var slots: UnsafePointer<Int32>?
 
     /// A block.
     package init(
         keys: Int, keyPanels: UnsafeMutablePointer<Float>, valuePanels: UnsafeMutablePointer<Float>,
-        valuePanelRows: Int, isFinite: Bool, scales: KeyValueScales? = nil, slots: UnsafePointer<Int32>? = nil
+        valuePanelRows: Int, isFinite: Bool, scales: KeyValueScales? = nil
     ) {
         self.scales = scales
-        self.slots = slots
         self.keys = keys
         self.keyPanels = keyPanels
         self.valuePanels = valuePanels
@@ -220,22 +217,19 @@ extension KernelTable {
     }
 
     /// Packs keys into transposed panels.
-    /// - Parameter slots: where each key lies, counted in strides from `rows`; `nil` where they follow each other.
     package func packKeys(
-        _ panels: UnsafeMutablePointer<Float>, rows: UnsafeRawPointer, slots: UnsafePointer<Int32>? = nil, code: Int32,
-        stride: Int, count: Int, headDim: Int
+        _ panels: UnsafeMutablePointer<Float>, rows: UnsafeRawPointer, code: Int32, stride: Int, count: Int,
+        headDim: Int
     ) {
-        c.pointee.pack_keys(panels, rows, slots, code, Int64(stride), Int64(count), Int64(headDim))
+        c.pointee.pack_keys(panels, rows, code, Int64(stride), Int64(count), Int64(headDim))
     }
 
     /// Packs values into panels; returns whether every value is finite.
-    /// - Parameter slots: as for keys.
     package func packValues(
-        _ panels: UnsafeMutablePointer<Float>, rows: UnsafeRawPointer, slots: UnsafePointer<Int32>? = nil, code: Int32,
-        stride: Int, count: Int, valueDim: Int, panelRows: Int
+        _ panels: UnsafeMutablePointer<Float>, rows: UnsafeRawPointer, code: Int32, stride: Int, count: Int,
+        valueDim: Int, panelRows: Int
     ) -> Bool {
-        c.pointee.pack_values(
-            panels, rows, slots, code, Int64(stride), Int64(count), Int64(valueDim), Int64(panelRows)) != 0
+        c.pointee.pack_values(panels, rows, code, Int64(stride), Int64(count), Int64(valueDim), Int64(panelRows)) != 0
     }
 
     /// One step of online softmax: rows against one block of keys (FlashAttention-2, algorithm 1, lines 8 to 10).
@@ -248,7 +242,7 @@ extension KernelTable {
             query_tiles: queryTiles, key_panels: block.keyPanels, value_panels: block.valuePanels,
             value_panel_rows: Int64(block.valuePanelRows), output: state.output,
             output_stride: Int64(state.outputStride), row_max: state.rowMax, row_sum: state.rowSum, scores: scores,
-            scales: block.scales?.c ?? zoo_scales(), slots: block.slots, modifiers: modifiers.c,
+            scales: block.scales?.c ?? zoo_scales(), modifiers: modifiers.c,
             guarded: block.isFinite ? 0 : 1)
         c.pointee.attend_block(&arguments)
     }

@@ -16,14 +16,16 @@ struct BlockScratch: Sendable {
     /// Rows that are computed on keys and values in place.
     private let fewRows: Int
 
-    /// - Parameter scoreFloats: scratch for scores, beyond what one attention step takes.
+    /// - Parameters:
+    ///   - scoreFloats: scratch for scores, beyond what one attention step takes.
+    ///   - readsInPlace: whether tasks of any sequence read keys where they lie.
     init(
         _ problem: AttentionProblem, sizes: TileSizes, sharesHeads: Bool, context: ComputeContext,
-        scoreFloats: Int? = nil
+        scoreFloats: Int? = nil, readsInPlace: Bool = false
     ) {
         // Whole tiles are packed and stored, whatever the number of rows.
         let shortest = (0..<problem.batch).map { problem.geometry($0).queryLength }.min() ?? 0
-        fewRows = shortest <= ZooLimits.fewRows ? ZooLimits.fewTaskRows : 0
+        fewRows = readsInPlace || shortest <= ZooLimits.fewRows ? ZooLimits.fewTaskRows : 0
         rows = max(sizes.rows, fewRows).roundedUp(to: context.kernels.tileRows)
         keys = sizes.keys.roundedUp(to: context.kernels.panelWidth)
         outputStride = problem.valueDim.roundedUp(to: context.kernels.panelWidth)

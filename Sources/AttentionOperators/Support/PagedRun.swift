@@ -63,36 +63,27 @@ struct PagedRun: @unchecked Sendable {
     private func compute(_ task: PagedTasks.Task, state: RowState, _ scratch: UnsafeMutablePointer<Float>) {
         state.reset(rows: task.rows)
         guard !task.ranges.isEmpty else { return }
-        let isFew = inPlace(task)
-        lineUp(task, packs: !isFew, scratch)
+        lineUp(task, scratch)
         var isFirst = true
         for range in task.ranges {
             if isFirst {
-                attend(task, range, isFew, state: state, scratch)
+                attend(task, range, state: state, scratch)
                 isFirst = false
                 continue
             }
             let other = tasks.state(scratch + tasks.rangeState, task.rows)
             other.reset(rows: task.rows)
-            if attend(task, range, isFew, state: other, scratch) {
+            if attend(task, range, state: other, scratch) {
                 context.kernels.merge(
                     other, into: state, rows: task.rows, valueDim: problem.valueDim, factors: scratch + tasks.factors)
             }
         }
     }
 
-    /// Whether keys are read where they lie.
-    ///
-    /// Never changes a bit.
-    private func inPlace(_ task: PagedTasks.Task) -> Bool {
-        let rows = task.rows
-        return task.isPartial && rows <= ZooLimits.fewTaskRows && rows / task.members[0].kvHeads <= ZooLimits.fewRows
-    }
-
-    /// Puts a task's queries one behind the other, scaled; into register tiles when keys are packed.
-    private func lineUp(_ task: PagedTasks.Task, packs: Bool, _ scratch: UnsafeMutablePointer<Float>) {
+    /// Puts a task's queries one behind the other, scaled.
+    private func lineUp(_ task: PagedTasks.Task, _ scratch: UnsafeMutablePointer<Float>) {
         let scale = problem.scale * Self.log2e
-        let lines = scratch + (packs ? tasks.linedUp : layout.queryTiles)
+        let lines = scratch + layout.queryTiles
         let stride = layout.queryStride
         var place = 0
         for member in task.members {
@@ -106,10 +97,6 @@ struct PagedRun: @unchecked Sendable {
                 place += 1
             }
         }
-        guard packs else { return }
-        context.kernels.packQuery(
-            scratch + layout.queryTiles, rows: UnsafeRawPointer(lines), code: DType.float32.kernelCode ?? 0,
-            stride: stride, count: place, headDim: problem.headDim, scale: 1)
     }
 
     private func address(_ batch: Int, _ position: Int, head: Int) -> UnsafeRawPointer {
@@ -120,7 +107,7 @@ struct PagedRun: @unchecked Sendable {
     /// Adds a range to a state that has seen no key; false when no row sees any of it.
     @discardableResult
     private func attend(
-        _ task: PagedTasks.Task, _ range: Int, _ isFew: Bool, state: RowState, _ scratch: UnsafeMutablePointer<Float>
+        _ task: PagedTasks.Task, _ range: Int, state: RowState, _ scratch: UnsafeMutablePointer<Float>
     ) -> Bool {
         let rows = task.members[0]
         let geometry = problem.geometry(rows.batch)
@@ -134,12 +121,7 @@ struct PagedRun: @unchecked Sendable {
             values = modifiers.make(
                 rows, keys: keys, coverage: coverage, band: band, geometry, scratch: scratch, layout: layout)
         }
-        let origin = origin(rows, keys)
-        if isFew {
-            attendFew(task, origin, keys, state, values, scratch)
-        } else {
-            attendPacked(task, origin, keys, state, values, scratch)
-        }
+        attendFew(task, origin(rows, keys), keys, state, values, scratch)
         return true
     }
 
@@ -178,33 +160,6 @@ struct PagedRun: @unchecked Sendable {
         context.kernels.attendFew(
             operands, keys: keys.count, state: state, scores: scratch + layout.scores, sums: scratch + layout.fewSums,
             modifiers: values)
-    }
-
-    private func attendPacked(
-        _ task: PagedTasks.Task, _ origin: Origin, _ keys: Range<Int>, _ state: RowState, _ values: ScoreModifiers,
-        _ scratch: UnsafeMutablePointer<Float>
-    ) {
-        let kernels = context.kernels
-        // Panels that no row sees stay as they are: the rows' bounds keep kernels away from them.
-        let visible = values.firstKey == nil ? keys : keys.clamped(to: problem.visibleKeys(task.members[0]))
-        let skipped = (visible.lowerBound - keys.lowerBound) / kernels.panelWidth * kernels.panelWidth
-        let count = visible.upperBound - keys.lowerBound - skipped
-        let slots = origin.slots.map { $0 + skipped }
-        let keyStart = slots == nil ? skipped * key.rowStride * key.byteWidth : 0
-        let valueStart = slots == nil ? skipped * value.rowStride * value.byteWidth : 0
-        kernels.packKeys(
-            scratch + layout.keyPanels + skipped * problem.headDim, rows: origin.key + keyStart, slots: slots,
-            code: key.code, stride: key.rowStride, count: count, headDim: problem.headDim)
-        let isFinite = kernels.packValues(
-            scratch + layout.valuePanels + skipped * kernels.panelWidth, rows: origin.value + valueStart, slots: slots,
-            code: value.code, stride: value.rowStride, count: count, valueDim: problem.valueDim, panelRows: layout.keys)
-        kernels.attend(
-            rows: task.rows, headDim: problem.headDim, valueDim: problem.valueDim,
-            queryTiles: scratch + layout.queryTiles,
-            block: KeyValueBlock(
-                keys: keys.count, keyPanels: scratch + layout.keyPanels, valuePanels: scratch + layout.valuePanels,
-                valuePanelRows: layout.keys, isFinite: isFinite, scales: origin.scales, slots: origin.slots),
-            state: state, scores: scratch + layout.scores, modifiers: values)
     }
 
     /// Copies a member's rows of a task to the partial result of its sequence.

@@ -36,6 +36,7 @@ struct PagedTasks: Sendable {
     /// Floats of all partial results.
     private(set) var partialFloats = 0
     private let threads: Int
+    /// Rows of a task.
     private let maximumRows: Int
 
     /// Rows of one sequence that count as few: they are computed on keys in place.
@@ -54,9 +55,10 @@ struct PagedTasks: Sendable {
         self.problem = problem
         self.keyTile = keyTile
         threads = context.threads
-        maximumRows = max(rows, ZooLimits.fewTaskRows).roundedUp(to: context.kernels.tileRows)
+        maximumRows = ZooLimits.fewTaskRows
         layout = BlockScratch(
-            problem, sizes: TileSizes(rows: maximumRows, keys: keyTile), sharesHeads: true, context: context)
+            problem, sizes: TileSizes(rows: maximumRows, keys: keyTile), sharesHeads: false, context: context,
+            readsInPlace: true)
         var few: [Int] = []
         for batch in 0..<problem.batch {
             let queries = problem.geometry(batch).queryLength
@@ -68,11 +70,15 @@ struct PagedTasks: Sendable {
     }
 
     private mutating func stream(_ batch: Int, _ queries: Int, rows: Int) {
-        let step = max(1, rows / problem.group)
+        // A group of very many heads does not fit a task.
+        let heads = min(problem.group, maximumRows)
+        let step = max(1, rows / heads)
         for start in stride(from: 0, to: queries, by: step) {
-            for kvHead in 0..<problem.kvHeads {
+            for firstHead in 0..<problem.heads where firstHead % problem.group % heads == 0 {
+                let kvHead = firstHead / problem.group
                 let block = RowBlock(
-                    batch: batch, kvHead: kvHead, firstHead: kvHead * problem.group, heads: problem.group,
+                    batch: batch, kvHead: kvHead, firstHead: firstHead,
+                    heads: min(heads, (kvHead + 1) * problem.group - firstHead),
                     queries: start..<min(queries, start + step))
                 tasks.append(Task(members: [block], ranges: ranges(problem.visibleKeys(block)), isPartial: false))
             }
@@ -121,26 +127,22 @@ struct PagedTasks: Sendable {
         }
     }
 
-    /// Sequences that read a range together: in place while they are few, else packed, head by head.
+    /// Sequences that read a range together, in as few tasks as rows fit.
     private mutating func appendCommon(_ sequences: [Split], _ range: Int, kvHeads: Int) {
         let perKey = sequences.reduce(0) { $0 + $1.rows.queries.count } * problem.group
-        if perKey <= ZooLimits.fewRows {
-            let fitting = (1...kvHeads).last { kvHeads.isMultiple(of: $0) && perKey * $0 <= ZooLimits.fewTaskRows }
-            append(sequences.map(\.rows), range, kvHeads: fitting ?? 1)
-            return
-        }
+        let fitting = (1...kvHeads).last { kvHeads.isMultiple(of: $0) && perKey * $0 <= maximumRows } ?? 1
         var part: [RowBlock] = []
         var rows = 0
         for sequence in sequences {
-            let more = sequence.rows.queries.count * problem.group
+            let more = sequence.rows.queries.count * problem.group * fitting
             if rows + more > maximumRows {
-                append(part, range, kvHeads: 1)
+                append(part, range, kvHeads: fitting)
                 (part, rows) = ([], 0)
             }
             part.append(sequence.rows)
             rows += more
         }
-        append(part, range, kvHeads: 1)
+        append(part, range, kvHeads: fitting)
     }
 
     /// The most key heads of a task for which rows fit and no thread waits long for the last one: heads that lie side by
@@ -178,10 +180,8 @@ struct PagedTasks: Sendable {
             output: base, outputStride: layout.outputStride, rowMax: rowMax, rowSum: rowMax + rows.roundedUp(to: 16))
     }
 
-    /// Where the rows of a task are lined up, in a thread's scratch memory.
-    var linedUp: Int { layout.total }
-    /// Where a range's state lies before it is merged.
-    var rangeState: Int { linedUp + (maximumRows * layout.queryStride).roundedUp(to: 16) }
+    /// Where a range's state lies before it is merged, in a thread's scratch memory.
+    var rangeState: Int { layout.total }
     /// Where factors of merges lie.
     var factors: Int { rangeState + stateFloats(maximumRows).roundedUp(to: 16) }
     /// Floats of a thread's scratch memory.

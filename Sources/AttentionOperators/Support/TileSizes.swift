@@ -42,14 +42,6 @@ struct TileSizes: Sendable, Hashable {
         return sizes.tuned(problem, sharing: sharing, context: context)
     }
 
-    /// Sizes for tasks that hold the heads of a group and pack the keys that they stream through.
-    static func streams(_ problem: AttentionProblem, context: ComputeContext) -> TileSizes {
-        var sizes = streaming(problem, context: context)
-            .balanced(totalRows: problem.queryRows * problem.heads, context: context)
-        sizes.rows = max(sizes.rows / problem.group, 1) * problem.group
-        return sizes
-    }
-
     /// The rows that measurements on this machine recommend, or that are to be measured.
     private func tuned(_ problem: AttentionProblem, sharing: Bool, context: ComputeContext) -> TileSizes {
         // Below this a call's time says more about the machine's noise than about tiles.

@@ -63,7 +63,6 @@ struct zoo_attend_args {
     float *row_sum;              // [rows] running denominator
     float *scores;               // scratch: tile rows * zoo_score_stride floats
     struct zoo_scales scales;    // of the block's head; the panels hold the integers as they were
-    const int32_t *slots;        // the slot of each key's scales, NULL: keys follow each other
     struct zoo_score_modifiers modifiers;
     int32_t guarded;             // a value is not finite: never multiply it by a masked zero
 };
@@ -173,13 +172,12 @@ struct zoo_kernel_table {
     // rows x head_dim -> [row tile][head_dim][tile rows], times scale; the last tile is padded with zero rows.
     void (*pack_query)(float *tiles, const void *rows, int32_t dtype, int64_t stride, int64_t count, int64_t head_dim,
                        float scale);
-    // keys x head_dim -> [key panel][head_dim][panel width]; the last panel is padded with zero keys. Key i lies in slot
-    // slots[i], or i where slots is NULL.
-    void (*pack_keys)(float *panels, const void *rows, const int32_t *slots, int32_t dtype, int64_t stride,
-                      int64_t count, int64_t head_dim);
+    // keys x head_dim -> [key panel][head_dim][panel width]; the last panel is padded with zero keys.
+    void (*pack_keys)(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
+                      int64_t head_dim);
     // keys x value_dim -> [value_dim panel][panel_rows][panel width]; returns whether every value is finite.
-    int32_t (*pack_values)(float *panels, const void *rows, const int32_t *slots, int32_t dtype, int64_t stride,
-                           int64_t count, int64_t value_dim, int64_t panel_rows);
+    int32_t (*pack_values)(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
+                           int64_t value_dim, int64_t panel_rows);
 
     void (*attend_block)(const struct zoo_attend_args *args);
     void (*attend_few)(const struct zoo_few_args *args);

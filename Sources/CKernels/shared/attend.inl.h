@@ -166,8 +166,8 @@ static void attend_block(const struct zoo_attend_args *args) {
     struct scale_lines lines;
     const struct zoo_scales *scales = &args->scales;
     if (scales->key) {
-        line_up_scales(lines.key, scales->key, scales, args->slots, 0, args->keys);
-        line_up_scales(lines.value, scales->value, scales, args->slots, 0, args->keys);
+        line_up_scales(lines.key, scales->key, scales, NULL, 0, args->keys);
+        line_up_scales(lines.value, scales->value, scales, NULL, 0, args->keys);
     }
     for (int64_t row = 0; row < args->rows; row += MR)
         attend_tile(args, scales->key ? &lines : NULL, row, args->rows - row < MR ? args->rows - row : MR);

@@ -1,20 +1,19 @@
 // Few query rows against many keys (decoding): reading keys and values from memory is the work, so they are read where
-// they lie, once, and never packed in memory. Key heads that lie side by side are walked together, so that memory is read
-// in order.
+// they lie, once, and never packed. Key heads that lie side by side are walked together, key by key, so that memory is
+// read in order.
 //
-//   for each panel of keys, each key head:   transpose the keys into the first-level cache; scores of all rows
-//   for each row:                            maximum, weights, denominator
-//   for each 16 keys, each key head:         sums: 4 rows x 4 vectors of columns, keys in order
+//   for each 4 keys, each key head:      scores: 4 rows x 4 keys of vectors along head_dim, folded together at the end
+//   for each row:                        maximum, weights, denominator
+//   for each 16 keys, each key head:     sums: 4 rows x 4 vectors of columns, keys in order
 //   output = alpha output + sums
-//
-// Every sum is added in the order of attend_block, so a row's bits do not depend on which of the two computed it.
 
 #define FEW_ROWS 4
+#define FEW_KEYS 4
 // Keys whose values are added for one key head before the next one's turn.
 #define FEW_CHUNK 16
 // How many keys ahead of their use keys and values are fetched into the second-level cache: hardware does not follow rows
 // that lie apart. Measured flat from half to twice as many.
-#define FEW_AHEAD(dtype) (64 / bytes_of(dtype) < 32 ? 32 : 64 / bytes_of(dtype))
+#define FEW_AHEAD(dtype) (64 / bytes_of(dtype))
 
 INLINE int64_t few_key(const struct zoo_few_args *args, int64_t head, int64_t key) {
     return slot_of(args->slots, key) * args->key_stride + head * args->key_head_stride;
@@ -23,13 +22,13 @@ INLINE int64_t few_value(const struct zoo_few_args *args, int64_t head, int64_t 
     return slot_of(args->slots, key) * args->value_stride + head * args->value_head_stride;
 }
 
-// Keys are followed by the values of the block, and these by the keys of the next one where slots do not say otherwise.
+// Keys are followed by the values of the block, and these by the keys of the next one where they follow each other.
 INLINE void fetch_ahead_of_key(const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t key, int64_t start,
                                int64_t end) {
     const int64_t next = key + FEW_AHEAD(dtype);
     if (next < end)
         fetch_row(args->key, dtype, few_key(args, head, next), args->head_dim);
-    else if (start + next - end < end)
+    else if (!args->slots || start + next - end < end)
         fetch_row(args->value, dtype, few_value(args, head, start + next - end), args->value_dim);
 }
 INLINE void fetch_ahead_of_value(const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t key,
@@ -41,46 +40,43 @@ INLINE void fetch_ahead_of_value(const struct zoo_few_args *args, int32_t dtype,
         fetch_row(args->key, dtype, few_key(args, head, next), args->head_dim);
 }
 
-// Scores of R rows against the keys of one transposed panel: `run` products of each from `d` on.
-INLINE void score_few_tile(const int R, const struct zoo_few_args *args, const float *panel, int64_t row, int64_t d,
-                           int64_t run, float *target) {
-    vf c[MR][NV];
-    zero_tile(R, c);
-    rows_times_panel(R, c, args->query + row * args->query_stride + d, args->query_stride, panel, run);
-    if (d > 0) add_tile(R, c, target, ZOO_SCORE_STRIDE);
-    store_tile(R, c, target, ZOO_SCORE_STRIDE);
-}
-
-// The same for all rows of a key head.
-static void score_few_panel(const struct zoo_few_args *args, const float *panel, int64_t head, int64_t key, int64_t d,
-                            int64_t run) {
-    for (int64_t first = head * args->group; first < args->rows; first += args->kv_heads * args->group)
-        for (int64_t row = first; row < first + args->group; row += MR) {
-            const int64_t rows = first + args->group - row < MR ? first + args->group - row : MR;
-            float *target = args->scores + row * ZOO_SCORE_STRIDE + key;
-#define SCORE(R) score_few_tile(R, args, panel, row, d, run, target)
-            FOR_ROWS(rows, SCORE)
-#undef SCORE
+// R rows against K keys from `key` on, rows `key_stride` elements apart.
+INLINE void dot_few(const int R, const int K, const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t row,
+                    int64_t key) {
+    const int64_t dim = args->head_dim, width = args->query_stride;
+    const float *query = args->query + row * width;
+    vf sums[FEW_ROWS * FEW_KEYS];
+    UNROLL
+    for (int i = 0; i < R * K; i++) sums[i] = v_set(0);
+    const void *keys[FEW_KEYS];
+    UNROLL
+    for (int j = 0; j < K; j++)
+        keys[j] = row_at(args->key, dtype, few_key(args, head, key + j));
+    int64_t d = 0;
+    for (; d + VL <= dim; d += VL) {
+        vf k[FEW_KEYS];
+        UNROLL
+        for (int j = 0; j < K; j++) k[j] = v_load_as(keys[j], dtype, d, VL);
+        UNROLL
+        for (int i = 0; i < R; i++) {
+            vf q = v_load(query + i * width + d);
+            UNROLL
+            for (int j = 0; j < K; j++) sums[i * K + j] = V_FMA(q, k[j], sums[i * K + j]);
         }
-}
-
-INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t start, int64_t end) {
-    _Alignas(64) float panel[DOT_RUN * NR + VL];
-    for (int64_t key = start; key < end; key += NR)
-        for (int64_t head = 0; head < args->kv_heads; head++) {
-            const int64_t count = end - key < NR ? end - key : NR;
-            const char *lines[NR];
-            for (int64_t j = 0; j < count; j++) {
-                lines[j] = row_at(args->key, dtype, few_key(args, head, key + j));
-                fetch_ahead_of_key(args, dtype, head, key + j, start, end);
-            }
-            for (int64_t d = 0; d < args->head_dim; d += DOT_RUN) {
-                const int64_t run = args->head_dim - d < DOT_RUN ? args->head_dim - d : DOT_RUN;
-                pack_transposed(panel, lines, dtype, count, run, 1, NR);
-                for (int64_t j = 0; j < count; j++) lines[j] += run * bytes_of(dtype);
-                score_few_panel(args, panel, head, key, d, run);
-            }
+    }
+    if (d < dim)
+        for (int j = 0; j < K; j++) {
+            vf k = v_load_as(keys[j], dtype, d, dim - d);
+            for (int i = 0; i < R; i++) sums[i * K + j] = V_FMA(v_load(query + i * width + d), k, sums[i * K + j]);
         }
+    float folded[FEW_ROWS * FEW_KEYS];
+    if (R * K == FEW_ROWS * FEW_KEYS)
+        v_reduce_add_16(folded, sums);
+    else
+        for (int i = 0; i < R * K; i++) folded[i] = v_reduce_add(sums[i]);
+    UNROLL
+    for (int i = 0; i < R; i++)
+        __builtin_memcpy(args->scores + (row + i) * ZOO_SCORE_STRIDE + key, folded + i * K, sizeof(float) * (size_t)K);
 }
 
 // Calls BODY(head, row, rows) for the rows of each query that share a key head, at most FEW_ROWS at once.
@@ -95,6 +91,23 @@ INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t st
             }                                                                                                      \
             row += full ? FEW_ROWS : 1;                                                                            \
         }
+
+INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t start, int64_t end) {
+    int64_t key = start;
+    for (; key + FEW_KEYS <= end; key += FEW_KEYS)
+        for (int64_t head = 0; head < args->kv_heads; head++) {
+            for (int j = 0; j < FEW_KEYS; j++) fetch_ahead_of_key(args, dtype, head, key + j, start, end);
+#define DOT(R, row) dot_few(R, FEW_KEYS, args, dtype, head, row, key);
+            FOR_FEW_ROWS(args, head, DOT)
+#undef DOT
+        }
+    for (; key < end; key++)
+        for (int64_t head = 0; head < args->kv_heads; head++) {
+#define DOT(R, row) dot_few(R, 1, args, dtype, head, row, key);
+            FOR_FEW_ROWS(args, head, DOT)
+#undef DOT
+        }
+}
 
 // Adds weights times values of keys start..<end to the sums of R rows, V vectors of columns.
 INLINE void weigh_few(const int R, const int V, const struct zoo_few_args *args, int32_t dtype, int64_t head,
@@ -198,7 +211,7 @@ static void attend_few(const struct zoo_few_args *args) {
     const struct key_range range = visible_keys(modifiers, 0, args->rows, args->keys);
     if (range.start >= range.end) return;
     const int64_t start = range.start / NR * NR, end = (range.end + NR - 1) / NR * NR;
-    FEW_BY_DTYPE(score_few, start, range.end);
+    FEW_BY_DTYPE(score_few, range.start, range.end);
     if (args->scales.key) scale_few(args, args->scales.key, range.start, range.end);
 
     float alpha[ZOO_MAX_FEW_TASK_ROWS] = {0}, shift[ZOO_MAX_FEW_TASK_ROWS];

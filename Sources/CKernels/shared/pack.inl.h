@@ -133,26 +133,26 @@ static void pack_query(float *tiles, const void *rows, int32_t dtype, int64_t st
     }
 }
 
-static void pack_keys(float *panels, const void *rows, const int32_t *slots, int32_t dtype, int64_t stride,
-                      int64_t count, int64_t head_dim) {
+static void pack_keys(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
+                      int64_t head_dim) {
     for (int64_t start = 0; start < count; start += NR) {
         float *target = panels + start * head_dim;
         int64_t left = count - start < NR ? count - start : NR;
-        const char *lines[NR] = {0};
-        for (int64_t i = 0; i < left; i++) lines[i] = row_at(rows, dtype, slot_of(slots, start + i) * stride);
-        for (int64_t i = start + PACK_AHEAD; i < start + PACK_AHEAD + NR && (!slots || i < count); i++)
-            fetch_row(rows, dtype, slot_of(slots, i) * stride, head_dim);
+        const char *lines[NR];
+        for (int64_t i = 0; i < NR; i++) {
+            lines[i] = row_at(rows, dtype, (start + i) * stride);
+            fetch_row(rows, dtype, (start + PACK_AHEAD + i) * stride, head_dim);
+        }
         PACK_BY_DTYPE(1.0f, NR);
     }
 }
 
-INLINE vi pack_value_rows(float *panels, const void *rows, const int32_t *slots, int32_t dtype, int64_t stride,
-                          int64_t count, int64_t value_dim, int64_t panel_rows) {
+INLINE vi pack_value_rows(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
+                          int64_t value_dim, int64_t panel_rows) {
     vi special = (vi)(0);
     for (int64_t row = 0; row < count; row++) {
-        const void *source = row_at(rows, dtype, slot_of(slots, row) * stride);
-        const int64_t ahead = row + PACK_AHEAD;
-        if (!slots || ahead < count) fetch_row(rows, dtype, slot_of(slots, ahead) * stride, value_dim);
+        const void *source = row_at(rows, dtype, row * stride);
+        fetch_row(rows, dtype, (row + PACK_AHEAD) * stride, value_dim);
         for (int64_t column = 0; column < value_dim; column += NR) {
             float *target = panels + (column * panel_rows) + row * NR;
             for (int lane = 0; lane < NR; lane += VL) {
@@ -166,16 +166,16 @@ INLINE vi pack_value_rows(float *panels, const void *rows, const int32_t *slots,
     return special;
 }
 
-static int32_t pack_values(float *panels, const void *rows, const int32_t *slots, int32_t dtype, int64_t stride,
-                           int64_t count, int64_t value_dim, int64_t panel_rows) {
+static int32_t pack_values(float *panels, const void *rows, int32_t dtype, int64_t stride, int64_t count,
+                           int64_t value_dim, int64_t panel_rows) {
     vi special;
     if (dtype == ZOO_F32)
-        special = pack_value_rows(panels, rows, slots, ZOO_F32, stride, count, value_dim, panel_rows);
+        special = pack_value_rows(panels, rows, ZOO_F32, stride, count, value_dim, panel_rows);
     else if (dtype == ZOO_F16)
-        special = pack_value_rows(panels, rows, slots, ZOO_F16, stride, count, value_dim, panel_rows);
+        special = pack_value_rows(panels, rows, ZOO_F16, stride, count, value_dim, panel_rows);
     else if (dtype == ZOO_I8)
-        special = pack_value_rows(panels, rows, slots, ZOO_I8, stride, count, value_dim, panel_rows);
+        special = pack_value_rows(panels, rows, ZOO_I8, stride, count, value_dim, panel_rows);
     else
-        special = pack_value_rows(panels, rows, slots, ZOO_BF16, stride, count, value_dim, panel_rows);
+        special = pack_value_rows(panels, rows, ZOO_BF16, stride, count, value_dim, panel_rows);
     return !v_any(special);
 }

@@ -69,6 +69,31 @@ INLINE vi v_lanes(void) {
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 INLINE float v_reduce_add(vf v) { return FOLD(v, PLUS); }
 
+// The sums of sixteen vectors, each added in the order of v_reduce_add: two vectors share every fold.
+INLINE void v_reduce_add_16(float sums[16], const vf v[16]) {
+#if VL == 16
+#define FOLD_2(a, b, KEPT, CROSSED) (__builtin_shufflevector(a, b, KEPT) + __builtin_shufflevector(a, b, CROSSED))
+#define KEPT_8 0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31
+#define CROSSED_8 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23
+#define KEPT_4 0, 1, 2, 3, 20, 21, 22, 23, 8, 9, 10, 11, 28, 29, 30, 31
+#define CROSSED_4 4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 24, 25, 26, 27
+#define KEPT_2 0, 1, 18, 19, 4, 5, 22, 23, 8, 9, 26, 27, 12, 13, 30, 31
+#define CROSSED_2 2, 3, 16, 17, 6, 7, 20, 21, 10, 11, 24, 25, 14, 15, 28, 29
+#define KEPT_1 0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31
+#define CROSSED_1 1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30
+    vf a[8], b[4], c[2];
+    UNROLL
+    for (int i = 0; i < 8; i++) a[i] = FOLD_2(v[i], v[i + 8], KEPT_8, CROSSED_8);
+    UNROLL
+    for (int i = 0; i < 4; i++) b[i] = FOLD_2(a[i], a[i + 4], KEPT_4, CROSSED_4);
+    UNROLL
+    for (int i = 0; i < 2; i++) c[i] = FOLD_2(b[i], b[i + 2], KEPT_2, CROSSED_2);
+    *(vf_unaligned *)sums = FOLD_2(c[0], c[1], KEPT_1, CROSSED_1);
+#else
+    UNROLL
+    for (int i = 0; i < 16; i++) sums[i] = v_reduce_add(v[i]);
+#endif
+}
 INLINE float v_reduce_max(vf v) { return FOLD(v, LARGER); }
 // Infinities and NaN: their exponent field alone is all ones.
 INLINE vi v_special(vf v) { return (vi)(((vi)v & 0x7f800000) == (vi)(0x7f800000)); }
