@@ -3,6 +3,7 @@ import AttentionCore
 import AttentionOperators
 import BenchHarness
 import Kernels
+import TensorCore
 
 /// `zoo bench-worker`: makes timed calls when told to, so that another process can time its own in between.
 ///
@@ -36,7 +37,11 @@ struct BenchWorkerCommand: ParsableCommand {
             let options = resolved.options()
             let problem = try AttentionProblem(read.inputs, options: options)
             let chosen = try resolved.choose(for: problem, context: context)
-            let inputs = try read.completed(for: chosen, options: options).inputs
+            var inputs = try read.completed(for: chosen, options: options).inputs
+            // In memory as a model's operands are, and not in a mapped file of small pages.
+            inputs.query = inputs.query.copied()
+            inputs.key = inputs.key.copied()
+            inputs.value = inputs.value.copied()
             while let line = readLine() {
                 let words = line.split(separator: " ")
                 switch (words.first, words.dropFirst().first.flatMap { Int($0) }) {

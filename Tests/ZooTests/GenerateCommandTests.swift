@@ -17,7 +17,9 @@ import Testing
     }
 
     @Test func aTextGrowsOnAFreshMachine() throws {
-        let outcome = try ZooProcess.run(["generate", "--temperature", "0", "--ignore-eos", "--max-tokens", "12", "Once upon a time"])
+        let outcome = try ZooProcess.run([
+            "generate", "--temperature", "0", "--ignore-eos", "--max-tokens", "12", "Once upon a time",
+        ])
         #expect(outcome.status == 0, "\(outcome.error)")
         #expect(outcome.out.hasPrefix("Once upon a time"))
         #expect(outcome.out.count > "Once upon a time".count + 12)

@@ -1,5 +1,6 @@
 package import AttentionCore
 import Kernels
+import Synchronization
 import TensorCore
 import TransformerBlocks
 
@@ -13,6 +14,9 @@ package struct CacheOperators: Sendable {
     private let prefill: ResolvedAttention?
     /// Attends where a sequence has one; `nil` takes the layer's own.
     private let decode: ResolvedAttention?
+    /// What the dispatcher has chosen, by layer: a layer's problems differ in lengths alone, and asking every operator again
+    /// costs as much as a small layer.
+    private let choices = OperatorChoices()
 
     /// The layers' own operators, or others for prompts and for single tokens.
     package init(prefill: ResolvedAttention? = nil, decode: ResolvedAttention? = nil) {
@@ -42,11 +46,11 @@ package struct CacheOperators: Sendable {
         _ inputs: AttentionInputs, with attention: ResolvedAttention, _ call: StoredAttentionCall, sequences: [Int]?
     ) throws(AttentionError) -> Tensor {
         let part = try sequences.map { (list) throws(AttentionError) in try Self.part(inputs, list) } ?? inputs
-        let problem = try AttentionProblem(part, options: call.options)
         let refusal: AttentionError
         do throws(AttentionError) {
-            return try attention.choose(for: problem, context: call.context)
-                .forward(part, options: call.options, context: call.context).output
+            return try choices.choice(for: attention, call) { () throws(AttentionError) in
+                try AttentionProblem(part, options: call.options)
+            }.forward(part, options: call.options, context: call.context).output
         } catch {
             guard case .unsupported(_, _, let reasons) = error, reasons.allSatisfy({ $0.aspect == .pages }) else {
                 throw error
@@ -103,6 +107,25 @@ package struct CacheOperators: Sendable {
                 row += count
             }
         }
+    }
+}
+
+/// The dispatcher's choices for layers.
+private final class OperatorChoices: Sendable {
+    private let known = Mutex<[Int: ConfiguredOperator]>([:])
+
+    /// The operator of a layer; the dispatcher is asked once, a named operator is there already.
+    func choice(
+        for attention: ResolvedAttention, _ call: StoredAttentionCall,
+        _ problem: () throws(AttentionError) -> AttentionProblem
+    ) throws(AttentionError) -> ConfiguredOperator {
+        guard attention.specification.name == AttentionSpecification.automatic else {
+            return try attention.choose(for: try problem(), context: call.context)
+        }
+        if let choice = known.withLock({ $0[call.layer] }) { return choice }
+        let choice = try attention.choose(for: try problem(), context: call.context)
+        known.withLock { $0[call.layer] = choice }
+        return choice
     }
 }
 
