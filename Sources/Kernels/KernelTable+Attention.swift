@@ -138,6 +138,8 @@ package struct FewOperands {
     package var code: Int32
     /// The slot of each key of the block; `nil` where keys follow each other.
     package var slots: UnsafePointer<Int32>?
+    /// Keys behind the block that will be read next: their slots follow, and they are fetched ahead.
+    package var following: Int
     /// What integers are multiplied by, one number for each key and head; `nil` for floating-point keys and values.
     package var scales: KeyValueScales?
 
@@ -146,9 +148,10 @@ package struct FewOperands {
         rows: Int, kvHeads: Int, group: Int, headDim: Int, valueDim: Int, query: UnsafePointer<Float>,
         queryStride: Int, key: UnsafeRawPointer, keyStride: Int, keyHeadStride: Int, value: UnsafeRawPointer,
         valueStride: Int, valueHeadStride: Int, code: Int32, slots: UnsafePointer<Int32>? = nil,
-        scales: KeyValueScales? = nil
+        following: Int = 0, scales: KeyValueScales? = nil
     ) {
         self.slots = slots
+        self.following = following
         self.rows = rows
         self.kvHeads = kvHeads
         self.group = group
@@ -260,7 +263,8 @@ extension KernelTable {
             rows: Int64(operands.rows), keys: Int64(keys), kv_heads: Int64(operands.kvHeads),
             group: Int64(operands.group), head_dim: Int64(operands.headDim), value_dim: Int64(operands.valueDim),
             query: operands.query, query_stride: Int64(operands.queryStride), key: operands.key,
-            value: operands.value, slots: operands.slots, key_stride: Int64(operands.keyStride),
+            value: operands.value, slots: operands.slots, following: Int64(operands.following),
+            key_stride: Int64(operands.keyStride),
             value_stride: Int64(operands.valueStride), key_head_stride: Int64(operands.keyHeadStride),
             value_head_stride: Int64(operands.valueHeadStride), dtype: operands.code,
             scales: operands.scales?.c ?? zoo_scales(), output: state.output,

@@ -43,13 +43,20 @@ struct PagedRun: @unchecked Sendable {
         context.parallel(tasks.tasks.count, scratchFloats: tasks.scratchFloats) { index, scratch in
             let task = tasks.tasks[index]
             let state = layout.state(scratch)
-            compute(task, state: state, scratch)
-            guard task.isPartial else { return writer.write(task.members[0], state, kernels: context.kernels) }
-            var row = 0
-            for member in task.members {
-                guard let split = offsets[member.batch] else { continue }
-                copy(state, from: row, member, to: split, range: task.ranges.lowerBound, base.base)
-                row += member.rows
+            lineUp(task, scratch)
+            guard task.isPartial else {
+                compute(task, state: state, scratch)
+                return writer.write(task.members[0], state, kernels: context.kernels)
+            }
+            for range in task.ranges {
+                state.reset(rows: task.rows)
+                attend(task, range, state: state, scratch)
+                var row = 0
+                for member in task.members {
+                    guard let split = offsets[member.batch] else { continue }
+                    copy(state, from: row, member, to: split, range: range, base.base)
+                    row += member.rows
+                }
             }
         }
         let widest = tasks.splits.map(\.rows.rows).max() ?? 0
@@ -62,8 +69,6 @@ struct PagedRun: @unchecked Sendable {
     /// A task's ranges, merged in order.
     private func compute(_ task: PagedTasks.Task, state: RowState, _ scratch: UnsafeMutablePointer<Float>) {
         state.reset(rows: task.rows)
-        guard !task.ranges.isEmpty else { return }
-        lineUp(task, scratch)
         var isFirst = true
         for range in task.ranges {
             if isFirst {
@@ -121,7 +126,9 @@ struct PagedRun: @unchecked Sendable {
             values = modifiers.make(
                 rows, keys: keys, coverage: coverage, band: band, geometry, scratch: scratch, layout: layout)
         }
-        attendFew(task, origin(rows, keys), keys, state, values, scratch)
+        let following =
+            range + 1 < task.ranges.upperBound ? min(tasks.keyTile, geometry.keyLength - keys.upperBound) : 0
+        attendFew(task, origin(rows, keys), keys, following: following, state, values, scratch)
         return true
     }
 
@@ -147,8 +154,8 @@ struct PagedRun: @unchecked Sendable {
     }
 
     private func attendFew(
-        _ task: PagedTasks.Task, _ origin: Origin, _ keys: Range<Int>, _ state: RowState, _ values: ScoreModifiers,
-        _ scratch: UnsafeMutablePointer<Float>
+        _ task: PagedTasks.Task, _ origin: Origin, _ keys: Range<Int>, following: Int, _ state: RowState,
+        _ values: ScoreModifiers, _ scratch: UnsafeMutablePointer<Float>
     ) {
         let rows = task.members[0]
         let operands = FewOperands(
@@ -156,7 +163,7 @@ struct PagedRun: @unchecked Sendable {
             headDim: problem.headDim, valueDim: problem.valueDim, query: scratch + layout.queryTiles,
             queryStride: layout.queryStride, key: origin.key, keyStride: key.rowStride, keyHeadStride: key.headStride,
             value: origin.value, valueStride: value.rowStride, valueHeadStride: value.headStride, code: key.code,
-            slots: origin.slots, scales: origin.scales)
+            slots: origin.slots, following: following, scales: origin.scales)
         context.kernels.attendFew(
             operands, keys: keys.count, state: state, scores: scratch + layout.scores, sums: scratch + layout.fewSums,
             modifiers: values)

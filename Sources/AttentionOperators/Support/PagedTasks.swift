@@ -39,6 +39,9 @@ struct PagedTasks: Sendable {
     /// Rows of a task.
     private let maximumRows: Int
 
+    /// The most ranges of a task whose rows' partial results are kept apart.
+    private static let longestRun = 16
+
     /// Rows of one sequence that count as few: they are computed on keys in place.
     private static func isFew(_ queries: Int, _ problem: AttentionProblem) -> Bool {
         queries * problem.group <= ZooLimits.fewRows
@@ -103,27 +106,40 @@ struct PagedTasks: Sendable {
             splits.append(Split(rows: whole, ranges: ranges, offset: partialFloats))
             partialFloats += ranges.count * stateFloats(whole.rows)
         }
-        let heads = headsOfTask()
+        let total = splits.reduce(0) { $0 + $1.ranges.count }
+        // Ranges that follow each other are read ahead; two tasks for each thread end together nearly enough.
+        let run = max(1, min(Self.longestRun, total / (2 * threads)))
+        let heads = headsOfTask(splits.reduce(0) { $0 + ($1.ranges.count + run - 1) / run })
         var common = pages.map { CommonPages($0, problem, keyTile: keyTile, inputs) }
         for (index, split) in splits.enumerated() {
+            var alone = split.ranges.lowerBound..<split.ranges.lowerBound
+            func flush(before next: Int) {
+                if !alone.isEmpty { append([split.rows], alone, kvHeads: heads) }
+                alone = next..<next
+            }
             for range in split.ranges {
                 switch common?.readers(of: index, range: range, splits) ?? .alone {
-                case .alone: append([split.rows], range, kvHeads: heads)
-                case .together(let readers): appendCommon(readers.map { splits[$0] }, range, kvHeads: heads)
-                case .elsewhere: break
+                case .alone:
+                    alone = alone.lowerBound..<range + 1
+                    if alone.count == run { flush(before: range + 1) }
+                case .together(let readers):
+                    flush(before: range + 1)
+                    appendCommon(readers.map { splits[$0] }, range, kvHeads: heads)
+                case .elsewhere: flush(before: range + 1)
                 }
             }
+            flush(before: split.ranges.upperBound)
         }
     }
 
-    private mutating func append(_ sequences: [RowBlock], _ range: Int, kvHeads: Int) {
+    private mutating func append(_ sequences: [RowBlock], _ ranges: Range<Int>, kvHeads: Int) {
         for kvHead in stride(from: 0, to: problem.kvHeads, by: kvHeads) {
             let members = sequences.map {
                 RowBlock(
                     batch: $0.batch, kvHead: kvHead, kvHeads: kvHeads, firstHead: kvHead * problem.group,
                     heads: kvHeads * problem.group, queries: $0.queries)
             }
-            tasks.append(Task(members: members, ranges: range..<range + 1, isPartial: true))
+            tasks.append(Task(members: members, ranges: ranges, isPartial: true))
         }
     }
 
@@ -136,26 +152,26 @@ struct PagedTasks: Sendable {
         for sequence in sequences {
             let more = sequence.rows.queries.count * problem.group * fitting
             if rows + more > maximumRows {
-                append(part, range, kvHeads: fitting)
+                append(part, range..<range + 1, kvHeads: fitting)
                 (part, rows) = ([], 0)
             }
             part.append(sequence.rows)
             rows += more
         }
-        append(part, range, kvHeads: fitting)
+        append(part, range..<range + 1, kvHeads: fitting)
     }
 
     /// The most key heads of a task for which rows fit and no thread waits long for the last one: heads that lie side by
     /// side are read in order.
-    private func headsOfTask() -> Int {
+    /// - Parameter pieces: tasks if each held all heads.
+    private func headsOfTask(_ pieces: Int) -> Int {
         let queries = splits.map(\.rows.queries.count).max() ?? 1
         if problem.options.mask.dependsOnHead { return 1 }
         let candidates = (1...problem.kvHeads).reversed().filter {
             problem.kvHeads.isMultiple(of: $0) && queries * problem.group * $0 <= ZooLimits.fewTaskRows
         }
-        let ranges = splits.reduce(0) { $0 + $1.ranges.count }
         return candidates.first { heads in
-            let tasks = problem.kvHeads / heads * ranges
+            let tasks = problem.kvHeads / heads * pieces
             let rounds = (tasks + threads - 1) / threads
             // A quarter of the time lost in waiting is what reading half as many heads at once would lose.
             return Double(rounds * threads) <= 1.25 * Double(tasks)

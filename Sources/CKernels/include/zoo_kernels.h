@@ -78,6 +78,7 @@ struct zoo_few_args {
     int64_t query_stride;
     const void *key, *value;     // slot 0 of dtype, strides in elements
     const int32_t *slots;        // the slot of each key, NULL: keys follow each other
+    int64_t following;           // keys behind the block that will be read next: their slots follow
     int64_t key_stride, value_stride;
     int64_t key_head_stride, value_head_stride;
     int32_t dtype;

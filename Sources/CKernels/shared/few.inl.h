@@ -22,7 +22,7 @@ INLINE int64_t few_value(const struct zoo_few_args *args, int64_t head, int64_t 
     return slot_of(args->slots, key) * args->value_stride + head * args->value_head_stride;
 }
 
-// Keys are followed by the values of the block, and these by the keys of the next one where they follow each other.
+// Keys are followed by the values of the block, and these by the keys that follow it.
 INLINE void fetch_ahead_of_key(const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t key, int64_t start,
                                int64_t end) {
     const int64_t next = key + FEW_AHEAD(dtype);
@@ -36,7 +36,7 @@ INLINE void fetch_ahead_of_value(const struct zoo_few_args *args, int32_t dtype,
     const int64_t next = key + FEW_AHEAD(dtype);
     if (next < end)
         fetch_row(args->value, dtype, few_value(args, head, next), args->value_dim);
-    else if (!args->slots)
+    else if (!args->slots || next < end + args->following)
         fetch_row(args->key, dtype, few_key(args, head, next), args->head_dim);
 }
 
