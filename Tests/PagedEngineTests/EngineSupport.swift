@@ -27,9 +27,7 @@ enum EngineSupport {
         let model = try CausalLanguageModel(
             directory: "\(folder)/\(name)", attention: attention, registry: registry,
             context: ComputeContext(threads: threads, isa: isa))
-        return EngineModel(
-            network: model.network, registry: registry, vocabulary: model.vocabulary,
-            maximumLength: model.maximumLength, eosTokenIds: model.eosTokenIds, tokenizer: nil)
+        return EngineModel(model, registry: registry, tokenizer: nil)
     }
 
     /// Runs requests to their ends.

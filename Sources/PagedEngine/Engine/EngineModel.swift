@@ -31,6 +31,13 @@ package struct EngineModel: Sendable {
         self.tokenizer = tokenizer
     }
 
+    /// A decoder of a checkpoint.
+    package init(_ model: CausalLanguageModel, registry: OperatorRegistry, tokenizer: Tokenizer?) {
+        self.init(
+            network: model.network, registry: registry, vocabulary: model.vocabulary,
+            maximumLength: model.maximumLength, eosTokenIds: model.eosTokenIds, tokenizer: tokenizer)
+    }
+
     func requiredTokenizer() throws(EngineError) -> Tokenizer {
         guard let tokenizer else {
             throw .unsupported(what: "text", reason: "the model has no tokenizer; give tokens, and no stop texts")

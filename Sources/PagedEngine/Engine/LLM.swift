@@ -81,10 +81,7 @@ public final class LLM: Sendable {
                 actual: "\(tokenizer.vocabularySize) tokens")
         }
         let engine = try Engine(
-            EngineModel(
-                network: model.network, registry: registry, vocabulary: model.vocabulary,
-                maximumLength: model.maximumLength, eosTokenIds: model.eosTokenIds, tokenizer: tokenizer),
-            options: options)
+            EngineModel(model, registry: registry, tokenizer: tokenizer), options: options)
         self.model = model
         self.tokenizer = tokenizer
         self.options = options

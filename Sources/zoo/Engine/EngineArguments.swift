@@ -87,14 +87,27 @@ struct EngineArguments: ParsableArguments {
         let registry = try plugins.makeRegistry()
         let context = try machine.context()
         let directory = try directory()
-        return try reportingEngine {
-            guard let randomWeights else {
-                return try LLM(model: directory, options: options, registry: registry, context: context)
+        guard randomWeights != nil else {
+            return try reportingEngine {
+                try LLM(model: directory, options: options, registry: registry, context: context)
             }
-            let model = try CausalLanguageModel(
+        }
+        let model = try decoder(directory, options, registry, context)
+        return try reportingEngine { try LLM(model, tokenizer: nil, options: options, registry: registry) }
+    }
+
+    /// The model without its tokenizer: of the directory's weights, or of a seed.
+    func decoder(
+        _ directory: String, _ options: EngineOptions, _ registry: OperatorRegistry, _ context: ComputeContext
+    ) throws -> CausalLanguageModel {
+        try reporting {
+            guard let randomWeights else {
+                return try CausalLanguageModel(
+                    directory: directory, attention: options.attention, registry: registry, context: context)
+            }
+            return try CausalLanguageModel(
                 configurationOf: directory, randomWeights: randomWeights, attention: options.attention,
                 registry: registry, context: context)
-            return try LLM(model, tokenizer: nil, options: options, registry: registry)
         }
     }
 

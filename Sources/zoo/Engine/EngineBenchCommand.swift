@@ -99,24 +99,9 @@ struct EngineBenchCommand: ParsableCommand {
         let registry = try engine.plugins.makeRegistry()
         let context = try engine.machine.context()
         let directory = try engine.directory()
-        let (model, core) = try reportingEngine {
-            let model =
-                try engine.randomWeights.map { (seed) throws(ModelError) in
-                    try CausalLanguageModel(
-                        configurationOf: directory, randomWeights: seed, attention: options.attention,
-                        registry: registry,
-                        context: context)
-                }
-                ?? CausalLanguageModel(
-                    directory: directory, attention: options.attention, registry: registry, context: context)
-            return (
-                model,
-                try Engine(
-                    EngineModel(
-                        network: model.network, registry: registry, vocabulary: model.vocabulary,
-                        maximumLength: model.maximumLength, eosTokenIds: model.eosTokenIds, tokenizer: nil),
-                    options: options)
-            )
+        let model = try engine.decoder(directory, options, registry, context)
+        let core = try reportingEngine {
+            try Engine(EngineModel(model, registry: registry, tokenizer: nil), options: options)
         }
         let load = EngineLoad(
             requests: requests(vocabulary: model.vocabulary, longest: core.maxModelLen), maxConcurrency: maxConcurrency)
