@@ -17,8 +17,6 @@ struct PagedRun: @unchecked Sendable {
     /// Keeps the operands' memory alive while tasks read it.
     private let inputs: AttentionInputs
 
-    private static let log2e: Float = 1.442_695
-
     init(_ inputs: AttentionInputs, tasks: PagedTasks, context: ComputeContext) throws(AttentionError) {
         self.inputs = inputs
         self.tasks = tasks
@@ -87,7 +85,7 @@ struct PagedRun: @unchecked Sendable {
 
     /// Puts a task's queries one behind the other, scaled.
     private func lineUp(_ task: PagedTasks.Task, _ scratch: UnsafeMutablePointer<Float>) {
-        let scale = problem.scale * Self.log2e
+        let scale = problem.scale * BlockModifiers.log2e
         let lines = scratch + layout.queryTiles
         let stride = layout.queryStride
         var place = 0
@@ -118,7 +116,7 @@ struct PagedRun: @unchecked Sendable {
         let geometry = problem.geometry(rows.batch)
         let keys = range * tasks.keyTile..<min((range + 1) * tasks.keyTile, geometry.keyLength)
         var values = ScoreModifiers()
-        values.softcap = (problem.options.softcap ?? 0) * Self.log2e
+        values.softcap = (problem.options.softcap ?? 0) * BlockModifiers.log2e
         if task.members.count == 1 {
             let band = problem.options.mask.band(geometry)
             let coverage = modifiers.coverage(rows, keys: keys, band: band, geometry)
