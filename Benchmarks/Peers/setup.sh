@@ -60,7 +60,7 @@ fetch() {
     "$python" -m pip download --quiet --no-deps --no-binary llama-cpp-python -d "$work" llama-cpp-python || return 1
     tar -xzf "$work"/llama_cpp_python-*.tar.gz -C "$work" || return 1
     # The archive lacks this template of a pkg-config file, which nobody needs here.
-    touch "$work"/llama_cpp_python-*/vendor/llama.cpp/ggml/ggml.pc.in
+    touch "$(echo "$work"/llama_cpp_python-*/vendor/llama.cpp/ggml)/ggml.pc.in"
 }
 
 # build WORK SOURCE TARGETS OPTION...: a release build for this very processor; the end of the log when it fails.
@@ -98,17 +98,17 @@ build_llama() {
     local work="$peers/build"
     fetch "$work" || return 1
     echo "building llama.cpp, which takes minutes"
-    build "$work" "$(echo "$work"/llama_cpp_python-*/vendor/llama.cpp)" "llama-bench llama-batched-bench" \
-        -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF \
-        -DLLAMA_OPENSSL=OFF || return 1
+    build "$work" "$(echo "$work"/llama_cpp_python-*/vendor/llama.cpp)" "llama-bench llama-batched-bench llama-server" \
+        -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_APP=OFF \
+        -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF || return 1
     mkdir -p "$peers/llama"
-    find "$work/build/bin" \( -name 'lib*.so*' -o -name 'lib*.dylib' -o -name 'llama-*bench' \) \
+    find "$work/build/bin" \( -name 'lib*.so*' -o -name 'lib*.dylib' -o -name 'llama-*bench' -o -name 'llama-server' \) \
         -exec cp -P {} "$peers/llama/" \;
     # The build itself would name the commit of whatever repository lies around it.
     basename "$work"/llama_cpp_python-*.tar.gz .tar.gz | sed 's/llama_cpp_python-/of llama-cpp-python /' \
         >"$peers/llama/version"
     rm -rf "$work"
-    [ -x "$peers/llama/llama-bench" ]
+    [ -x "$peers/llama/llama-bench" ] && [ -x "$peers/llama/llama-server" ]
 }
 
 if [ "$what" = engine ]; then

@@ -69,6 +69,12 @@ package struct RowState {
         self.rowSum = rowSum
     }
 
+    /// The state of the rows from one on.
+    package func from(row: Int) -> RowState {
+        RowState(
+            output: output + row * outputStride, outputStride: outputStride, rowMax: rowMax + row, rowSum: rowSum + row)
+    }
+
     /// Forgets every key.
     package func reset(rows: Int) {
         output.update(repeating: 0, count: rows * outputStride)

@@ -37,7 +37,6 @@ struct PagedRun: @unchecked Sendable {
         let partial = Workspace.take(floats: max(1, tasks.partialFloats))
         defer { Workspace.giveBack(partial) }
         let base = SendablePointer(partial.base)
-        let offsets = Dictionary(uniqueKeysWithValues: tasks.splits.map { ($0.rows.batch, $0) })
         context.parallel(tasks.tasks.count, scratchFloats: tasks.scratchFloats) { index, scratch in
             let task = tasks.tasks[index]
             let state = layout.state(scratch)
@@ -46,22 +45,35 @@ struct PagedRun: @unchecked Sendable {
                 compute(task, state: state, scratch)
                 return writer.write(task.members[0], state, kernels: context.kernels)
             }
-            for range in task.ranges {
-                state.reset(rows: task.rows)
-                attend(task, range, state: state, scratch)
-                var row = 0
-                for member in task.members {
-                    guard let split = offsets[member.batch] else { continue }
-                    copy(state, from: row, member, to: split, range: range, base.base)
-                    row += member.rows
-                }
-            }
+            for range in task.ranges { computePart(task, range, scratch, base.base) }
         }
-        let widest = tasks.splits.map(\.rows.rows).max() ?? 0
-        context.parallel(tasks.splits.count, scratchFloats: 2 * widest) { index, factors in
-            finish(tasks.splits[index], base.base, factors, writer)
+        let pieces = tasks.mergePieces
+        context.parallel(pieces.count, scratchFloats: tasks.mergeFloats) { index, factors in
+            finish(pieces[index], base.base, factors, writer)
         }
         return writer.result
+    }
+
+    /// One range of a task whose ranges run side by side, into the partial results of its sequences.
+    private func computePart(
+        _ task: PagedTasks.Task, _ range: Int, _ scratch: UnsafeMutablePointer<Float>,
+        _ base: UnsafeMutablePointer<Float>
+    ) {
+        if let split = tasks.split(ofWhole: task) {
+            let state = tasks.partial(split, range: range, base)
+            state.reset(rows: task.rows)
+            attend(task, range, state: state, scratch)
+            return
+        }
+        let state = layout.state(scratch)
+        state.reset(rows: task.rows)
+        attend(task, range, state: state, scratch)
+        var row = 0
+        for member in task.members {
+            guard let split = tasks.split(of: member.batch) else { continue }
+            copy(state, from: row, member, to: tasks.partial(split, range: range, base))
+            row += member.rows
+        }
     }
 
     /// A task's ranges, merged in order.
@@ -167,14 +179,8 @@ struct PagedRun: @unchecked Sendable {
             modifiers: values)
     }
 
-    /// Copies a member's rows of a task to the partial result of its sequence.
-    private func copy(
-        _ state: RowState, from first: Int, _ member: RowBlock, to split: PagedTasks.Split, range: Int,
-        _ base: UnsafeMutablePointer<Float>
-    ) {
-        let whole = split.rows.rows
-        let target = tasks.state(
-            base + split.offset + (range - split.ranges.lowerBound) * tasks.stateFloats(whole), whole)
+    /// Copies a member's rows of a task to a partial result of its sequence.
+    private func copy(_ state: RowState, from first: Int, _ member: RowBlock, to target: RowState) {
         for query in 0..<member.queries.count {
             let source = first + query * member.heads
             let row = query * problem.heads + member.firstHead
@@ -185,18 +191,20 @@ struct PagedRun: @unchecked Sendable {
         }
     }
 
-    /// Merges the ranges of a sequence in order and writes its rows.
+    /// Merges the ranges of some rows of a sequence in order and writes them.
     private func finish(
-        _ split: PagedTasks.Split, _ base: UnsafeMutablePointer<Float>, _ factors: UnsafeMutablePointer<Float>,
+        _ piece: PagedTasks.MergePiece, _ base: UnsafeMutablePointer<Float>, _ factors: UnsafeMutablePointer<Float>,
         _ writer: OutputWriter
     ) {
-        let rows = split.rows.rows
-        let state = tasks.state(base + split.offset, rows)
-        for index in 1..<split.ranges.count {
-            context.kernels.merge(
-                tasks.state(base + split.offset + index * tasks.stateFloats(rows), rows), into: state, rows: rows,
-                valueDim: problem.valueDim, factors: factors)
+        let ranges = piece.split.ranges
+        func part(_ range: Int) -> RowState {
+            tasks.partial(piece.split, range: range, base).from(row: piece.firstRow)
         }
-        writer.write(split.rows, state, kernels: context.kernels)
+        let state = part(ranges.lowerBound)
+        for range in ranges.dropFirst() {
+            context.kernels.merge(
+                part(range), into: state, rows: piece.rows.rows, valueDim: problem.valueDim, factors: factors)
+        }
+        writer.write(piece.rows, state, kernels: context.kernels)
     }
 }

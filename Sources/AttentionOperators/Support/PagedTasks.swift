@@ -27,12 +27,22 @@ struct PagedTasks: Sendable {
         let offset: Int
     }
 
+    /// Rows of a sequence that one thread merges: whole queries, or some heads of its only query.
+    struct MergePiece: Sendable {
+        let split: Split
+        let rows: RowBlock
+        /// Their place among the rows of the sequence.
+        let firstRow: Int
+    }
+
     let problem: AttentionProblem
     /// Keys of a range.
     let keyTile: Int
     let layout: BlockScratch
     private(set) var tasks: [Task] = []
     private(set) var splits: [Split] = []
+    /// By sequence: the place of its split.
+    private var splitOfBatch: [Int: Int] = [:]
     /// Floats of all partial results.
     private(set) var partialFloats = 0
     private let threads: Int
@@ -103,6 +113,7 @@ struct PagedTasks: Sendable {
                 stream(batch, whole.queries.count, rows: maximumRows)
                 continue
             }
+            splitOfBatch[batch] = splits.count
             splits.append(Split(rows: whole, ranges: ranges, offset: partialFloats))
             partialFloats += ranges.count * stateFloats(whole.rows)
         }
@@ -186,6 +197,45 @@ struct PagedTasks: Sendable {
         tasks = tasks.indices.sorted { (costs[$1], $0) < (costs[$0], $1) }.map { tasks[$0] }
     }
 
+    /// How a sequence is split, if it is.
+    func split(of batch: Int) -> Split? { splitOfBatch[batch].map { splits[$0] } }
+
+    /// The split of a task that computes every row of one sequence: its state is the sequence's.
+    func split(ofWhole task: Task) -> Split? {
+        guard task.members.count == 1, task.members[0].kvHeads == problem.kvHeads else { return nil }
+        return split(of: task.members[0].batch)
+    }
+
+    /// Where the partial result of a range lies.
+    func partial(_ split: Split, range: Int, _ base: UnsafeMutablePointer<Float>) -> RowState {
+        let rows = split.rows.rows
+        return state(base + split.offset + (range - split.ranges.lowerBound) * stateFloats(rows), rows)
+    }
+
+    /// What is merged side by side.
+    var mergePieces: [MergePiece] {
+        splits.flatMap { split -> [MergePiece] in
+            let rows = split.rows
+            // One long sequence alone would leave threads idle.
+            let parts = rows.queries.count == 1 && splits.count < threads ? min(threads, problem.kvHeads) : 1
+            return rows.queries.flatMap { query in
+                (0..<parts).map { part in
+                    let heads = part * problem.kvHeads / parts..<(part + 1) * problem.kvHeads / parts
+                    let block = RowBlock(
+                        batch: rows.batch, kvHead: heads.lowerBound, kvHeads: heads.count,
+                        firstHead: heads.lowerBound * problem.group, heads: heads.count * problem.group,
+                        queries: query..<query + 1)
+                    return MergePiece(
+                        split: split, rows: block,
+                        firstRow: (query - rows.queries.lowerBound) * problem.heads + block.firstHead)
+                }
+            }
+        }
+    }
+
+    /// Floats of a thread's scratch memory for merging.
+    var mergeFloats: Int { 2 * problem.heads }
+
     /// Floats of the state of so many rows.
     func stateFloats(_ rows: Int) -> Int { rows * layout.outputStride + 2 * rows.roundedUp(to: 16) }
 
@@ -205,11 +255,10 @@ struct PagedTasks: Sendable {
 
     /// Bytes of working memory, for all threads together.
     func workspaceBytes(_ context: ComputeContext) -> Int {
-        let splitRows = splits.map(\.rows.rows).max() ?? 0
         return Workspace.bytes(floats: scratchFloats) * max(1, min(context.threads, tasks.count))
-            + PlannedBytes.list(of: 2 * tasks.count + splits.count)
+            + PlannedBytes.list(of: 2 * tasks.count + splits.count + mergePieces.count)
             + (partialFloats == 0 ? 0 : Workspace.bytes(floats: partialFloats))
-            + Workspace.bytes(floats: 2 * splitRows) * context.threads
+            + (splits.isEmpty ? 0 : Workspace.bytes(floats: mergeFloats) * context.threads)
     }
 }
 

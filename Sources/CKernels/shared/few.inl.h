@@ -22,6 +22,14 @@ INLINE int64_t few_value(const struct zoo_few_args *args, int64_t head, int64_t 
     return slot_of(args->slots, key) * args->value_stride + head * args->value_head_stride;
 }
 
+// Whether keys follow each other in memory, as those of a page do.
+INLINE int is_run(const int32_t *slots, int64_t start, int64_t end) {
+    if (!slots) return 1;
+    int64_t gaps = 0;
+    for (int64_t key = start + 1; key < end; key++) gaps |= slots[key] ^ (slots[key - 1] + 1);
+    return gaps == 0;
+}
+
 // Keys are followed by the values of the block, and these by the keys that follow it.
 INLINE void fetch_ahead_of_key(const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t key, int64_t start,
                                int64_t end) {
@@ -40,9 +48,9 @@ INLINE void fetch_ahead_of_value(const struct zoo_few_args *args, int32_t dtype,
         fetch_row(args->key, dtype, few_key(args, head, next), args->head_dim);
 }
 
-// R rows against K keys from `key` on, rows `key_stride` elements apart.
-INLINE void dot_few(const int R, const int K, const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t row,
-                    int64_t key) {
+// R rows against K keys from `key` on; those of a run lie `key_stride` elements apart.
+INLINE void dot_few(const int R, const int K, const int run, const struct zoo_few_args *args, int32_t dtype,
+                    int64_t head, int64_t row, int64_t key) {
     const int64_t dim = args->head_dim, width = args->query_stride;
     const float *query = args->query + row * width;
     vf sums[FEW_ROWS * FEW_KEYS];
@@ -51,7 +59,8 @@ INLINE void dot_few(const int R, const int K, const struct zoo_few_args *args, i
     const void *keys[FEW_KEYS];
     UNROLL
     for (int j = 0; j < K; j++)
-        keys[j] = row_at(args->key, dtype, few_key(args, head, key + j));
+        keys[j] = run ? row_at(args->key, dtype, few_key(args, head, key) + j * args->key_stride)
+                      : row_at(args->key, dtype, few_key(args, head, key + j));
     int64_t d = 0;
     for (; d + VL <= dim; d += VL) {
         vf k[FEW_KEYS];
@@ -94,24 +103,32 @@ INLINE void dot_few(const int R, const int K, const struct zoo_few_args *args, i
 
 INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t start, int64_t end) {
     int64_t key = start;
-    for (; key + FEW_KEYS <= end; key += FEW_KEYS)
+    for (; key + FEW_KEYS <= end; key += FEW_KEYS) {
+        const int run = is_run(args->slots, key, key + FEW_KEYS);
         for (int64_t head = 0; head < args->kv_heads; head++) {
             for (int j = 0; j < FEW_KEYS; j++) fetch_ahead_of_key(args, dtype, head, key + j, start, end);
-#define DOT(R, row) dot_few(R, FEW_KEYS, args, dtype, head, row, key);
-            FOR_FEW_ROWS(args, head, DOT)
-#undef DOT
+#define DOT_TOGETHER(R, row) dot_few(R, FEW_KEYS, 1, args, dtype, head, row, key);
+#define DOT_APART(R, row) dot_few(R, FEW_KEYS, 0, args, dtype, head, row, key);
+            if (run) {
+                FOR_FEW_ROWS(args, head, DOT_TOGETHER)
+            } else {
+                FOR_FEW_ROWS(args, head, DOT_APART)
+            }
+#undef DOT_TOGETHER
+#undef DOT_APART
         }
+    }
     for (; key < end; key++)
         for (int64_t head = 0; head < args->kv_heads; head++) {
-#define DOT(R, row) dot_few(R, 1, args, dtype, head, row, key);
+#define DOT(R, row) dot_few(R, 1, 1, args, dtype, head, row, key);
             FOR_FEW_ROWS(args, head, DOT)
 #undef DOT
         }
 }
 
 // Adds weights times values of keys start..<end to the sums of R rows, V vectors of columns.
-INLINE void weigh_few(const int R, const int V, const struct zoo_few_args *args, int32_t dtype, int64_t head,
-                      int64_t row, int64_t column, int64_t start, int64_t end) {
+INLINE void weigh_few(const int R, const int V, const int run, const struct zoo_few_args *args, int32_t dtype,
+                      int64_t head, int64_t row, int64_t column, int64_t start, int64_t end) {
     vf sums[FEW_ROWS][4];
     float *cells = args->sums + row * args->output_stride + column;
     UNROLL
@@ -120,8 +137,10 @@ INLINE void weigh_few(const int R, const int V, const struct zoo_few_args *args,
         for (int v = 0; v < V; v++) sums[i][v] = v_load(cells + i * args->output_stride + v * VL);
     const float *weights = args->scores + row * ZOO_SCORE_STRIDE;
     const int64_t left = args->value_dim - column;
+    const int64_t first = few_value(args, head, start);
     for (int64_t key = start; key < end; key++) {
-        const void *value = row_at(args->value, dtype, few_value(args, head, key));
+        const void *value = run ? row_at(args->value, dtype, first + (key - start) * args->value_stride)
+                                : row_at(args->value, dtype, few_value(args, head, key));
         vf x[4];
         UNROLL
         for (int v = 0; v < V; v++) x[v] = v_load_as(value, dtype, column + v * VL, V == 1 ? left : VL);
@@ -139,16 +158,20 @@ INLINE void weigh_few(const int R, const int V, const struct zoo_few_args *args,
 }
 
 INLINE void weigh_few_rows(const struct zoo_few_args *args, int32_t dtype, int64_t start, int64_t end) {
-    const int64_t step = args->kv_heads > 1 ? FEW_CHUNK : end - start;
+    const int64_t step = args->kv_heads > 1 || args->slots ? FEW_CHUNK : end - start;
     for (int64_t key = start; key < end; key += step) {
         const int64_t last = key + step < end ? key + step : end;
+        const int run = is_run(args->slots, key, last);
         for (int64_t head = 0; head < args->kv_heads; head++) {
             for (int64_t ahead = key; ahead < last; ahead++) fetch_ahead_of_value(args, dtype, head, ahead, end);
             for (int64_t column = 0; column < args->value_dim;) {
                 const int wide = column + 4 * VL <= args->value_dim;
-#define WEIGH_WIDE(R, row) weigh_few(R, 4, args, dtype, head, row, column, key, last);
-#define WEIGH_ONE(R, row) weigh_few(R, 1, args, dtype, head, row, column, key, last);
-                if (wide) {
+#define WEIGH_WIDE_RUN(R, row) weigh_few(R, 4, 1, args, dtype, head, row, column, key, last);
+#define WEIGH_WIDE(R, row) weigh_few(R, 4, 0, args, dtype, head, row, column, key, last);
+#define WEIGH_ONE(R, row) weigh_few(R, 1, 0, args, dtype, head, row, column, key, last);
+                if (wide && run) {
+                    FOR_FEW_ROWS(args, head, WEIGH_WIDE_RUN)
+                } else if (wide) {
                     FOR_FEW_ROWS(args, head, WEIGH_WIDE)
                 } else {
                     FOR_FEW_ROWS(args, head, WEIGH_ONE)
