@@ -8,6 +8,7 @@ let package = Package(
         .library(name: "AttentionZoo", targets: ["AttentionZoo"]),
         .library(name: "AttentionTesting", targets: ["AttentionTesting"]),
         .library(name: "BenchHarness", targets: ["BenchHarness"]),
+        .library(name: "OpenAIServer", targets: ["OpenAIServer"]),
         .library(name: "CZooPlugin", targets: ["CZooPlugin"]),
         .executable(name: "zoo", targets: ["zoo"]),
         // Example plugins.
@@ -18,6 +19,14 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.34.1"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.30.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         // Floor 0: C.
@@ -63,13 +72,34 @@ let package = Package(
         // Beside the floors: the model that comes with the project.
         .target(name: "DefaultModel", resources: [.copy("Resources/default-model")]),
 
+        // Floor 7: the server. Nothing below knows of it.
+        .target(
+            name: "OpenAIServer",
+            dependencies: [
+                "PagedEngine", "TensorCore", "Tokenizers", "TransformerBlocks",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ], resources: [.copy("Resources")]),
+
         // Floor 8: the command line.
         .executableTarget(
             name: "zoo",
             dependencies: [
-                "AttentionOperators", "AttentionCore", "BenchHarness", "DefaultModel", "Kernels", "OperatorPlugins",
-                "PagedEngine", "TensorCore", "Tokenizers", "TransformerBlocks",
+                "AttentionOperators", "AttentionCore", "BenchHarness", "DefaultModel", "Kernels", "OpenAIServer",
+                "OperatorPlugins", "PagedEngine", "TensorCore", "Tokenizers", "TransformerBlocks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Yams", package: "Yams"),
             ],
             resources: [.copy("Resources/minilm-layer.safetensors")]),
@@ -133,6 +163,12 @@ let package = Package(
             dependencies: [
                 "PagedEngine", "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
                 "TransformerBlocks",
+            ]),
+        .testTarget(
+            name: "OpenAIServerTests",
+            dependencies: [
+                "OpenAIServer", "PagedEngine", "Tokenizers",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
         .testTarget(
             name: "DefaultModelTests",

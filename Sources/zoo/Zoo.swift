@@ -18,6 +18,7 @@ struct Zoo: ParsableCommand {
               zoo bench --preset quick
               zoo generate "Once upon a time"
               zoo chat
+              zoo serve --port 8000
               zoo embed --model Models/all-MiniLM-L6-v2 "a sentence" "another"
               zoo advise --model Models/all-MiniLM-L6-v2
               zoo --plugin ./libmine.so bench --operators mine,flash
@@ -35,7 +36,7 @@ struct Zoo: ParsableCommand {
         subcommands: [
             ListCommand.self, DescribeCommand.self, ExplainCommand.self, RunCommand.self, BenchCommand.self,
             TuneCommand.self, ProbeCommand.self, EmbedCommand.self, GenerateCommand.self, ChatCommand.self,
-            PerplexityCommand.self, AdviseCommand.self, ReportCommand.self,
+            PerplexityCommand.self, ServeCommand.self, AdviseCommand.self, ReportCommand.self,
             DocsCommand.self, BenchWorkerCommand.self,
         ])
 

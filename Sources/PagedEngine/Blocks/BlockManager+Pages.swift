@@ -1,9 +1,7 @@
 /// What the calls of the block manager share.
 extension BlockManager {
-    /// How memory is used now, with counts since the beginning.
-    ///
-    /// - Complexity: O(pages of all tables).
-    package var statistics: BlockStatistics {
+    /// What the pools hold now, with counts since the beginning; nothing of how tables use them.
+    package var poolStatistics: BlockStatistics {
         var result = counters
         result.pageCount = pool.count
         result.freePages = pool.freeCount
@@ -12,6 +10,14 @@ extension BlockManager {
         result.swapPageCount = swap.count
         result.freeSwapPages = swap.freeCount
         result.rememberedPages = cache.nodeCount
+        return result
+    }
+
+    /// How memory is used now, with counts since the beginning.
+    ///
+    /// - Complexity: O(pages of all tables).
+    package var statistics: BlockStatistics {
+        var result = poolStatistics
         var filled: [Int: Int] = [:]
         for table in tables.values {
             result.logicalPages += table.pages.count

@@ -64,6 +64,9 @@ package final class Engine {
     /// Keys of a page.
     package var pageSize: Int { options.pageSize }
 
+    /// The names of the operators for prompts and for single tokens; `nil` before the first step, where the dispatcher chooses.
+    var operatorNames: (prefill: String?, decode: String?) { store.operators.names }
+
     /// Whether a request is not finished.
     package var hasWork: Bool { scheduler.hasWork }
 

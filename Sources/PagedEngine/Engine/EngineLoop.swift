@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A thread that steps an engine while it has work, and sleeps while it has none.
 ///
@@ -8,6 +9,8 @@ final class EngineLoop: @unchecked Sendable {
     struct Listener {
         /// Whether the request waits for room in the queue; else a full queue refuses it.
         let waits: Bool
+        /// Called when the request is in the queue.
+        var accepted: @Sendable () -> Void = {}
         let delta: @Sendable (RequestDelta) -> Void
         let end: @Sendable (Result<RequestOutput, EngineError>) -> Void
     }
@@ -19,12 +22,14 @@ final class EngineLoop: @unchecked Sendable {
     }
 
     private let condition = NSCondition()
+    private let latest: Mutex<EngineSnapshot>
     private var orders: [Order] = []
     private var isClosed = false
     private var nextId = 0
 
     /// Starts the thread; it owns the engine.
     init(_ engine: sending Engine) {
+        latest = Mutex(EngineSnapshot(engine))
         let box = EngineBox(engine)
         let thread = Thread { [self] in
             run(box.engine)
@@ -62,6 +67,9 @@ final class EngineLoop: @unchecked Sendable {
     /// Calls `body` between two steps.
     func ask(_ body: @escaping @Sendable (Engine) -> Void) { order(.ask(body)) }
 
+    /// What the engine was doing after its last step.
+    var snapshot: EngineSnapshot { latest.withLock { $0 } }
+
     /// Ends every request, then the thread.
     func close() {
         condition.lock()
@@ -96,7 +104,9 @@ final class EngineLoop: @unchecked Sendable {
         while let orders = next(isIdle: !engine.hasWork) {
             for order in orders { carryOut(order, engine, &listeners, &backlog) }
             admit(&backlog, engine, &listeners)
+            note(engine)
             guard engine.hasWork else { continue }
+            defer { note(engine) }
             do throws(EngineError) {
                 for event in try engine.step() { tell(event, &listeners) }
             } catch {
@@ -115,6 +125,11 @@ final class EngineLoop: @unchecked Sendable {
         for (_, listener) in backlog { listener.end(.failure(.closed)) }
     }
 
+    private func note(_ engine: Engine) {
+        let snapshot = EngineSnapshot(engine)
+        latest.withLock { $0 = snapshot }
+    }
+
     /// Hands requests to the engine until its queue is full.
     private func admit(
         _ backlog: inout [(GenerationRequest, Listener)], _ engine: Engine, _ listeners: inout [Int: Listener]
@@ -129,6 +144,7 @@ final class EngineLoop: @unchecked Sendable {
                 }
                 try engine.add(request)
                 listeners[request.id] = listener
+                listener.accepted()
             } catch {
                 if listener.waits, case .scheduling(.queueFull) = error {
                     waiting.append((request, listener))

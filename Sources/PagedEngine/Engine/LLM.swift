@@ -149,6 +149,20 @@ public final class LLM: Sendable {
         }
     }
 
+    /// Hands in requests that are answered together; a full queue refuses them, one by one.
+    package func open(
+        _ requests: [(prompt: Prompt, mode: GenerationRequest.Mode)], priority: Int = 0, cacheSalt: String = ""
+    ) -> RequestFeed {
+        let feed = RequestFeed(loop)
+        for (number, request) in requests.enumerated() {
+            feed.submit(request.prompt, request.mode, priority: priority, cacheSalt: cacheSalt, number: number)
+        }
+        return feed
+    }
+
+    /// What the engine was doing after its last step; does not wait.
+    package var snapshot: EngineSnapshot { loop.snapshot }
+
     /// What the cache holds, between two steps.
     package func statistics() async -> BlockStatistics {
         await withCheckedContinuation { continuation in

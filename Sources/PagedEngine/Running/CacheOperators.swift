@@ -24,6 +24,12 @@ package struct CacheOperators: Sendable {
         self.decode = decode
     }
 
+    /// The names of the operators for prompts and for single tokens; `nil` where the dispatcher has not been asked yet.
+    var names: (prefill: String?, decode: String?) {
+        let chosen = choices.first?.id
+        return (prefill?.specification.name ?? chosen, decode?.specification.name ?? chosen)
+    }
+
     /// The output of a batch, `[1, rows, heads, headDim]`.
     func attend(
         _ inputs: AttentionInputs, _ call: StoredAttentionCall, decoding: [Bool]
@@ -114,15 +120,16 @@ package struct CacheOperators: Sendable {
 private final class OperatorChoices: Sendable {
     private let known = Mutex<[Int: ConfiguredOperator]>([:])
 
+    /// The choice for the first layer that was asked for.
+    var first: ConfiguredOperator? { known.withLock { known in known.min { $0.key < $1.key }?.value } }
+
     /// The operator of a layer; the dispatcher is asked once, a named operator is there already.
     func choice(
         for attention: ResolvedAttention, _ call: StoredAttentionCall,
         _ problem: () throws(AttentionError) -> AttentionProblem
     ) throws(AttentionError) -> ConfiguredOperator {
-        guard attention.specification.name == AttentionSpecification.automatic else {
-            return try attention.choose(for: try problem(), context: call.context)
-        }
-        if let choice = known.withLock({ $0[call.layer] }) { return choice }
+        let isChosen = attention.specification.name == AttentionSpecification.automatic
+        if isChosen, let choice = known.withLock({ $0[call.layer] }) { return choice }
         let choice = try attention.choose(for: try problem(), context: call.context)
         known.withLock { $0[call.layer] = choice }
         return choice

@@ -18,7 +18,7 @@ package final class PagedStore: KeyValueStore, @unchecked Sendable {
     private var slots: [Int] = []
     /// Sequences of the pass that have one new row.
     private var decoding: [Bool] = []
-    private let operators: CacheOperators
+    let operators: CacheOperators
 
     /// Pages for so many tokens, and room for so many swapped ones.
     ///

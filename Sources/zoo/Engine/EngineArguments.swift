@@ -64,14 +64,14 @@ struct EngineArguments: ParsableArguments {
     @OptionGroup var machine: MachineOptions
 
     /// The options as an engine takes them.
-    func options(seed: UInt64 = 0) throws -> EngineOptions {
+    func options(seed: UInt64 = 0, maxQueue: Int? = nil) throws -> EngineOptions {
         guard let dtype = DType(rawValue: kvCacheDtype.uppercased()) else {
             throw CommandFailure(.usage, "--kv-cache-dtype is '\(kvCacheDtype)'; expected F32, F16 or BF16")
         }
         guard let policy = SchedulerConfiguration.Policy(rawValue: schedulingPolicy) else {
             throw CommandFailure(.usage, "--scheduling-policy is '\(schedulingPolicy)'; expected fcfs or priority")
         }
-        return EngineOptions(
+        var result = EngineOptions(
             maxModelLen: maxModelLen, pageSize: pageSize, cacheDType: dtype, memoryUtilization: memoryUtilization,
             pageCount: pageCount, swapSpace: swapSpace?.bytes ?? 0,
             swapDirectory: swapDirectory, prefixCaching: prefixCaching, maxNumBatchedTokens: maxNumBatchedTokens,
@@ -79,11 +79,13 @@ struct EngineArguments: ParsableArguments {
             attention: try Self.specifications(attention, "--attention"),
             prefillAttention: try Self.specifications(prefillAttention, "--prefill-attention").first,
             decodeAttention: try Self.specifications(decodeAttention, "--decode-attention").first)
+        if let maxQueue { result.maxQueue = maxQueue }
+        return result
     }
 
     /// Opens the model.
-    func llm(seed: UInt64 = 0) throws -> LLM {
-        let options = try options(seed: seed)
+    func llm(seed: UInt64 = 0, maxQueue: Int? = nil) throws -> LLM {
+        let options = try options(seed: seed, maxQueue: maxQueue)
         let registry = try plugins.makeRegistry()
         let context = try machine.context()
         let directory = try directory()

@@ -100,25 +100,29 @@ struct EngineBenchReport: Encodable {
         result += String(
             format: "%.2f requests/s, %.1f output tokens/s, %.1f tokens/s in all\n\n", requestsPerSecond,
             outputTokensPerSecond, promptTokensPerSecond + outputTokensPerSecond)
-        var table = TextTable([
-            .init("time"), .init("mean", .right), .init("p50", .right), .init("p99", .right),
-        ])
-        let rows: [(String, Times?)] = [
+        result += Self.table([
             ("to the first token", ttft), ("per further token", tpot), ("between tokens", itl),
             ("arrival to end", e2el),
-        ]
-        for (name, times) in rows {
-            guard let times else { continue }
-            table.add([
-                name, Quantity.seconds(times.mean), Quantity.seconds(times.p50), Quantity.seconds(times.p99),
-            ])
-        }
-        result += table.render(width: Terminal.width) + "\n"
+        ])
         if let goodputPerSecond { result += String(format: "goodput %.2f requests/s\n", goodputPerSecond) }
         result += String(
             format:
                 "pages: %.1f %% of their slots unused, %.1f %% saved by sharing; %d swapped out, %d computed again\n",
             waste * 100, shared * 100, swapped, recomputed)
         return result
+    }
+
+    /// Distributions under each other.
+    static func table(_ rows: [(String, Times?)]) -> String {
+        var table = TextTable([
+            .init("time"), .init("mean", .right), .init("p50", .right), .init("p99", .right),
+        ])
+        for (name, times) in rows {
+            guard let times else { continue }
+            table.add([
+                name, Quantity.seconds(times.mean), Quantity.seconds(times.p50), Quantity.seconds(times.p99),
+            ])
+        }
+        return table.render(width: Terminal.width) + "\n"
     }
 }

@@ -1,0 +1,120 @@
+import PagedEngine
+import Testing
+
+/// News of requests for one reader: nothing is lost, little is kept, and a reason comes before its consequences.
+@Suite struct RequestFeedTests {
+    private static func llm(_ options: EngineOptions = EngineOptions(pageSize: 4, pageCount: 200)) throws -> LLM {
+        try LLM(model: EngineSupport.folder + "/llama3-f16", options: options, registry: EngineSupport.registry)
+    }
+
+    private static let prompts: [(prompt: Prompt, mode: GenerationRequest.Mode)] = [
+        (.tokens([9, 8, 7]), .sampling(SamplingParams(n: 2, seed: 4, ignoreEos: true, maxTokens: 90))),
+        (.tokens([3, 4]), .sampling(SamplingParams(seed: 5, ignoreEos: true, maxTokens: 60))),
+    ]
+
+    /// Tokens by request and continuation, and results by request.
+    private static func readAll(_ feed: RequestFeed) async -> (tokens: [[Int]: [Int]], outputs: [Int: RequestOutput]) {
+        var tokens: [[Int]: [Int]] = [:]
+        var outputs: [Int: RequestOutput] = [:]
+        while outputs.count < prompts.count {
+            for news in await feed.next() {
+                switch news {
+                case .delta(let request, let delta): tokens[[request, delta.index], default: []] += delta.tokenIds
+                case .ended(let request, .success(let output)): outputs[request] = output
+                case .accepted: break
+                case .ended(_, .failure), .interrupted: Issue.record("\(news)")
+                }
+            }
+        }
+        return (tokens, outputs)
+    }
+
+    @Test func newsOfEveryRequestAddUp() async throws {
+        let feed = try Self.llm().open(Self.prompts)
+        let (tokens, outputs) = await Self.readAll(feed)
+        for (request, output) in outputs {
+            for completion in output.outputs { #expect(tokens[[request, completion.index]] == completion.tokenIds) }
+        }
+    }
+
+    @Test func whatASlowReaderMissesIsJoined() async throws {
+        let llm = try Self.llm()
+        let feed = llm.open(Self.prompts)
+        // Nobody reads until all is done.
+        while llm.snapshot.blocks.queriedTokens == 0 || llm.snapshot.running + llm.snapshot.waiting > 0 {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        try await Task.sleep(for: .milliseconds(50))
+        let pieces = await feed.next()
+        // 240 tokens in some tens of pieces, and nothing of them is missing.
+        #expect(pieces.count < 60)
+        var tokens: [[Int]: [Int]] = [:]
+        for case .delta(let request, let delta) in pieces {
+            tokens[[request, delta.index], default: []] += delta.tokenIds
+        }
+        #expect(tokens[[0, 0]]?.count == 90 && tokens[[0, 1]]?.count == 90 && tokens[[1, 0]]?.count == 60)
+        for case .ended(let request, .success(let output)) in pieces {
+            for completion in output.outputs { #expect(tokens[[request, completion.index]] == completion.tokenIds) }
+        }
+    }
+
+    @Test func anInterruptionEndsTheRequestsAndSaysWhyFirst() async throws {
+        let llm = try Self.llm()
+        let feed = llm.open([
+            (.tokens([9, 8]), .sampling(SamplingParams(temperature: 0, ignoreEos: true, maxTokens: 100)))
+        ])
+        var began = false
+        while !began {
+            for case .delta in await feed.next() { began = true }
+        }
+        feed.interrupt(.timeout)
+        feed.interrupt(.shutdown)
+        var reasons: [RequestFeed.Interruption] = []
+        var ended = false
+        while !ended {
+            for news in await feed.next() {
+                switch news {
+                case .interrupted(let reason): reasons.append(reason)
+                case .ended(_, .success(let output)):
+                    #expect(output.outputs[0].finishReason == .abort)
+                    ended = true
+                default: #expect(reasons.isEmpty)
+                }
+            }
+            if ended { #expect(reasons == [.timeout]) }
+        }
+        #expect(await llm.statistics().freePages == 200)
+    }
+
+    @Test func aFullQueueRefusesAndSaysSo() async throws {
+        var options = EngineOptions(pageSize: 4, pageCount: 200, maxNumSeqs: 1, maxQueue: 1)
+        options.maxNumBatchedTokens = 16
+        let llm = try Self.llm(options)
+        let feeds = (0..<8).map { _ in
+            llm.open([(.tokens([9, 8]), .sampling(SamplingParams(temperature: 0, ignoreEos: true, maxTokens: 40)))])
+        }
+        var refused = 0
+        for feed in feeds {
+            var open = true
+            while open {
+                for case .ended(_, let result) in await feed.next() {
+                    open = false
+                    if case .failure(.scheduling(.queueFull(limit: 1))) = result { refused += 1 }
+                }
+            }
+        }
+        #expect((1...7).contains(refused))
+    }
+
+    @Test func nudgesBreakOffAWait() async throws {
+        let llm = try Self.llm()
+        let feed = llm.open([])
+        let task = Task { await feed.next().isEmpty }
+        while !task.isCancelled {
+            feed.nudge()
+            try await Task.sleep(for: .milliseconds(5))
+            task.cancel()
+        }
+        #expect(await task.value)
+    }
+}
