@@ -83,7 +83,9 @@ class Shape:
         # A run that ends here must not leave half a file behind under the name that the next run believes.
         partial = path.with_suffix(".partial")
         writer = gguf.GGUFWriter(partial, "llama")
-        self._add_fields(writer, gguf)
+        self.add_fields(writer, gguf)
+        # The benchmarks draw tokens by number: no tokenizer is needed.
+        writer.add_tokenizer_model("none")
         shapes = self.tensors()
         for name, shape in shapes.items():
             size = FLOAT_BYTES * int(np.prod(shape))
@@ -99,7 +101,8 @@ class Shape:
         partial.rename(path)
         return path
 
-    def _add_fields(self, writer, gguf) -> None:
+    def add_fields(self, writer, gguf) -> None:
+        """The numbers of the shape."""
         writer.add_context_length(self.context)
         writer.add_embedding_length(self.hidden)
         writer.add_block_count(self.layers)
@@ -113,8 +116,6 @@ class Shape:
         writer.add_layer_norm_rms_eps(self.epsilon)
         writer.add_vocab_size(self.vocabulary)
         writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-        # The benchmarks draw tokens by number: no tokenizer is needed.
-        writer.add_tokenizer_model("none")
 
 
 # 213 million weights are multiplied for each token.

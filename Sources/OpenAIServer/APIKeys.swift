@@ -1,13 +1,13 @@
 /// The keys that may ask.
-struct APIKeys: Sendable {
+package struct APIKeys: Sendable {
     private let keys: [[UInt8]]
 
-    init(_ keys: [String]) { self.keys = keys.map { Array($0.utf8) } }
+    package init(_ keys: [String]) { self.keys = keys.map { Array($0.utf8) } }
 
     /// The number of the key in an `Authorization` header, or `nil` when it is none of them; 0 where there are no keys.
     ///
     /// Every key is compared over its whole length: the time does not tell how much of a guess was right.
-    func holder(_ authorization: String?) -> Int? {
+    package func holder(_ authorization: String?) -> Int? {
         if keys.isEmpty { return 0 }
         guard let authorization, authorization.lowercased().hasPrefix("bearer ") else { return nil }
         let given = Array(authorization.utf8.dropFirst("bearer ".utf8.count))

@@ -1,8 +1,8 @@
+import HTTPTypes
+import OpenAIServer
 import PagedEngine
 import Testing
 import Tokenizers
-
-@testable import OpenAIServer
 
 /// What bodies are read as, and which fields refusals name.
 @Suite struct RequestReadingTests {

@@ -1,8 +1,8 @@
+import HTTPTypes
+import OpenAIServer
 import PagedEngine
 import Testing
 import Tokenizers
-
-@testable import OpenAIServer
 
 /// JSON, keys and metrics as they go over the wire.
 @Suite struct WireTests {

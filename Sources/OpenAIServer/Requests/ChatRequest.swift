@@ -1,15 +1,15 @@
 import PagedEngine
-import Tokenizers
+package import Tokenizers
 
 /// The body of `/v1/chat/completions`.
-struct ChatRequest: Sendable {
-    let fields: GenerationFields
-    let messages: [ChatMessage]
+package struct ChatRequest: Sendable {
+    package let fields: GenerationFields
+    package let messages: [ChatMessage]
     /// Whether the template begins the assistant's message.
-    let addsGenerationPrompt: Bool
+    package let addsGenerationPrompt: Bool
 
     /// - Throws: `APIError` that names the field.
-    init(_ body: FieldReader) throws(APIError) {
+    package init(_ body: FieldReader) throws(APIError) {
         try body.refuse(
             [
                 "tools": "nothing calls them", "functions": "nothing calls them", "tool_choice": "nothing is called",

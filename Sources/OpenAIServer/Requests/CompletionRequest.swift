@@ -1,18 +1,18 @@
-import PagedEngine
+package import PagedEngine
 import Tokenizers
 
 /// The body of `/v1/completions`.
-struct CompletionRequest: Sendable {
-    let fields: GenerationFields
+package struct CompletionRequest: Sendable {
+    package let fields: GenerationFields
     /// What is continued, one after the other.
-    let prompts: [Prompt]
+    package let prompts: [Prompt]
     /// Whether the prompt comes before its continuation.
     let echoes: Bool
     /// Whether nothing is generated: the prompt alone is wanted, with its likelihoods.
     let promptOnly: Bool
 
     /// - Throws: `APIError` that names the field.
-    init(_ body: FieldReader) throws(APIError) {
+    package init(_ body: FieldReader) throws(APIError) {
         try body.refuse([
             "suffix": "texts are continued at their end alone", "tools": "nothing calls them",
             "response_format": "answers are free text",

@@ -1,18 +1,18 @@
-import PagedEngine
+package import PagedEngine
 import Tokenizers
 
 /// What requests for completions and for chats have in common: OpenAI's fields, and vLLM's beside them.
-struct GenerationFields: Sendable {
+package struct GenerationFields: Sendable {
     /// The model that is asked for.
-    let model: String?
-    var params: SamplingParams
+    package let model: String?
+    package var params: SamplingParams
     /// Whether the answer comes in pieces.
-    let streams: Bool
+    package let streams: Bool
     /// Whether a last piece tells how many tokens were used.
     let includesUsage: Bool
-    let priority: Int
+    package let priority: Int
     /// Only requests of the same salt share cached pages; besides, keys of the API never do.
-    let cacheSalt: String
+    package let cacheSalt: String
     /// Whether the likeliest texts together are searched for.
     let beam: BeamSearchParams?
 

@@ -1,7 +1,7 @@
 import PagedEngine
 
 /// How many values were up to each of some bounds.
-struct Histogram: Sendable {
+package struct Histogram: Sendable {
     let bounds: [Double]
     private(set) var counts: [Int]
     private(set) var sum = 0.0
@@ -15,24 +15,24 @@ struct Histogram: Sendable {
     ]
     static let requestBounds = [0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960]
 
-    init(_ bounds: [Double]) {
+    package init(_ bounds: [Double]) {
         self.bounds = bounds
         counts = [Int](repeating: 0, count: bounds.count + 1)
     }
 
-    mutating func add(_ value: Double) {
+    package mutating func add(_ value: Double) {
         counts[bounds.firstIndex { value <= $0 } ?? bounds.count] += 1
         sum += value
     }
 }
 
 /// Prometheus' text format, line by line.
-struct MetricsText {
-    private(set) var result = ""
+package struct MetricsText {
+    package private(set) var result = ""
     private let model: String
 
     /// - Parameter model: the label `model_name` of every sample.
-    init(model: String) { self.model = model }
+    package init(model: String) { self.model = model }
 
     mutating func heading(_ name: String, _ type: String, _ help: String) {
         result += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
@@ -54,7 +54,7 @@ struct MetricsText {
         sample(name, value)
     }
 
-    mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
+    package mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
         heading(name, "histogram", help)
         var total = 0
         for (bound, count) in zip(histogram.bounds, histogram.counts) {

@@ -1,18 +1,18 @@
-import HTTPTypes
-import PagedEngine
+package import HTTPTypes
+package import PagedEngine
 import Tokenizers
 import TransformerBlocks
 
 /// Why a request is refused: OpenAI's error object, with its status and headers.
-struct APIError: Error, Sendable {
-    var status: HTTPResponse.Status
+package struct APIError: Error, Sendable {
+    package var status: HTTPResponse.Status
     var type: String
     var message: String
     /// The field of the request that is wrong.
-    var param: String?
+    package var param: String?
     /// A word for programs.
     var code: String?
-    var headers: [(HTTPField.Name, String)] = []
+    package var headers: [(HTTPField.Name, String)] = []
     /// Whether the connection cannot carry another request: the body was not read to its end.
     var closes = false
 
@@ -107,7 +107,7 @@ extension APIError {
     /// - Parameters:
     ///   - prompt: the name of the field that the prompt came in.
     ///   - retryAfter: seconds after which a full queue may have room.
-    init(_ error: EngineError, prompt: String, retryAfter: @autoclosure () -> Int) {
+    package init(_ error: EngineError, prompt: String, retryAfter: @autoclosure () -> Int) {
         switch error {
         case .sampling(.invalidParameter(let name, let expected, let actual)):
             let param = Self.snakeCase(name)

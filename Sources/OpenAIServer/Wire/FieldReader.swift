@@ -1,7 +1,7 @@
 import Tokenizers
 
 /// The fields of a request's object; a field that is null is not there.
-struct FieldReader {
+package struct FieldReader {
     private let values: [String: JSON]
 
     /// - Throws: `APIError` when the document is no object.
@@ -14,7 +14,7 @@ struct FieldReader {
     }
 
     /// A request's body.
-    init(body: [UInt8]) throws(APIError) {
+    package init(body: [UInt8]) throws(APIError) {
         guard String(validating: body, as: UTF8.self) != nil else {
             throw .invalid(nil, "the body is not UTF-8", code: "invalid_json")
         }

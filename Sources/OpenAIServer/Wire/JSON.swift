@@ -1,11 +1,11 @@
-import Tokenizers
+package import Tokenizers
 
 /// JSON with fields in order, as requests and responses are read and written.
-typealias JSON = TemplateValue
+package typealias JSON = TemplateValue
 
 extension TemplateValue {
     /// The value as JSON on one line; numbers that JSON does not have are null.
-    var jsonText: String {
+    package var jsonText: String {
         var text = ""
         write(to: &text)
         return text
