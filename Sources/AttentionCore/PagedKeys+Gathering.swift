@@ -20,6 +20,7 @@ public struct PageLayout: Sendable, Hashable {
 extension AttentionInputs {
     /// The same operands without pages: queries, keys and values padded to the longest sequence; itself without pages.
     ///
+    /// Keys and values of absent pages are 0, as are those of the padding.
     /// What any operator and every reference can read. Cost: O(queries + keys) copies.
     public func gathered() -> AttentionInputs {
         guard let pages else { return self }
@@ -47,10 +48,12 @@ extension AttentionInputs {
         let target = result.freshMutableAddress
         withExtendedLifetime(dense) {
             for (sequence, length) in pages.keyLengths.enumerated() {
-                let slots = pages.slots.pointer(sequence, key: 0)
-                for key in 0..<length {
-                    (target + (sequence * longest + key) * rowBytes).copyMemory(
-                        from: dense.baseAddress + Int(slots[key]) * rowBytes, byteCount: rowBytes)
+                for (index, page) in pages.blockTables[sequence].enumerated()
+                where page != PagedKeys.absentPage && index * pages.pageSize < length {
+                    let first = index * pages.pageSize
+                    (target + (sequence * longest + first) * rowBytes).copyMemory(
+                        from: dense.baseAddress + page * pages.pageSize * rowBytes,
+                        byteCount: min(pages.pageSize, length - first) * rowBytes)
                 }
             }
         }

@@ -1,3 +1,4 @@
+import AttentionCore
 import PagedEngine
 import Testing
 
@@ -6,10 +7,13 @@ import Testing
         var pages: Int
         var size: Int
         var swap: Int
+        var window: Int?
         var caching = true
         var hashMask: UInt64 = .max
         var alphabet = 2
-        var testDescription: String { "\(pages) pages of \(size), \(swap) swapped, caching \(caching)" }
+        var testDescription: String {
+            "\(pages) pages of \(size), \(swap) swapped, window \(window ?? 0), caching \(caching)"
+        }
     }
 
     static let settings = [
@@ -18,13 +22,18 @@ import Testing
         Setting(pages: 40, size: 4, swap: 30, caching: false),
         // Three bits of hash: nearly every lookup meets a collision.
         Setting(pages: 40, size: 2, swap: 12, hashMask: 7, alphabet: 3),
+        Setting(pages: 24, size: 4, swap: 16, window: 6), Setting(pages: 20, size: 2, swap: 20, window: 9, alphabet: 3),
+        Setting(pages: 24, size: 1, swap: 8, window: 5), Setting(pages: 16, size: 3, swap: 12, window: 1),
+        Setting(pages: 24, size: 4, swap: 20, window: 4, caching: false),
+        Setting(pages: 30, size: 2, swap: 12, window: 3, hashMask: 7, alphabet: 3),
     ]
 
-    /// Over a million operations in all, each checked against the naive model.
+    /// Over a million operations without a window and as many with one, each checked against the naive model.
     @Test(arguments: settings) func everySlotReadsBackTheRightToken(setting: Setting) throws {
         var model = try PageModel(
-            pages: setting.pages, size: setting.size, swap: setting.swap, caching: setting.caching,
-            hashMask: setting.hashMask, alphabet: setting.alphabet, seed: 17)
+            pages: setting.pages, size: setting.size, swap: setting.swap, window: setting.window,
+            caching: setting.caching, hashMask: setting.hashMask,
+            alphabet: setting.alphabet, seed: 17)
         for step in 0..<175_000 {
             do {
                 try model.step()
@@ -128,6 +137,58 @@ import Testing
         #expect(manager.cachedCount(of: [7, 8, 9]) == 2)
     }
 
+    @Test func pagesBehindTheWindowGoBack() throws {
+        let absent = PagedKeys.absentPage
+        var manager = try BlockManager(pageCount: 6, pageSize: 2, swapPageCount: 4, window: 4)
+        let tokens = Array(1...9)
+        _ = try manager.open(1, tokens: tokens, reserving: 4)
+        let first = try manager.pageTable(of: 1)
+        try manager.commit(1, tokens: Array(tokens[..<4]))
+        // Token 5 sees the keys of 2 to 5.
+        #expect(try manager.pageTable(of: 1) == first)
+        _ = try manager.reserve([.init(sequence: 1, count: 5)])
+        let second = try manager.pageTable(of: 1)
+        try manager.commit(1, tokens: Array(tokens[4...]))
+        // The tenth token sees the keys from the seventh on.
+        #expect(try manager.pageTable(of: 1) == [absent, absent, absent] + second[3...])
+        #expect(manager.freePageCount == 4)
+        // A hit needs pages 2 and 3 of the four: the ninth token sees the keys from the sixth on.
+        #expect(manager.cachedCount(of: tokens) == 8)
+        #expect(manager.pagesNeeded(opening: tokens) == 1)
+        #expect(try manager.open(2, tokens: tokens) == 8)
+        #expect(try manager.pageTable(of: 2) == [absent, absent, second[2], second[3]])
+        // A fork and a way to the swap pool and back take what is kept.
+        try manager.fork(2, into: 3)
+        #expect(try manager.swapPagesNeeded(swappingOut: [1, 2, 3]) == 3)
+        _ = try manager.swapOut([1, 2, 3])
+        #expect(manager.freeSwapPageCount == 1)
+        _ = try manager.swapIn([1, 2, 3])
+        #expect(try manager.pageTable(of: 2) == [absent, absent, second[2], second[3]])
+        for sequence in 1...3 { try manager.close(sequence) }
+        #expect(manager.freePageCount == 6 && manager.freeSwapPageCount == 4)
+    }
+
+    @Test func aHitIsShorterWherePagesOfTheWindowAreGone() throws {
+        var manager = try BlockManager(pageCount: 5, pageSize: 2, window: 5)
+        let tokens = Array(1...9)
+        _ = try manager.open(1, tokens: tokens, reserving: 9)
+        let table = try manager.pageTable(of: 1)
+        try manager.commit(1, tokens: tokens)
+        try manager.close(1)
+        // What went back while the sequence ran is older than what went when it was closed; the last page was not full.
+        #expect(manager.evictionOrder == [table[1], table[0], table[3], table[2]])
+        // A hit makes the pages that it needs the newest.
+        #expect(try manager.open(2, tokens: Array(tokens[..<7])) == 6)
+        try manager.close(2)
+        #expect(manager.evictionOrder == [table[0], table[3], table[2], table[1]])
+        #expect(manager.cachedCount(of: tokens) == 8)
+        // The last page goes: what is left is enough for the window of the seventh token, then for none.
+        _ = try manager.open(3, tokens: [20, 21, 22, 23, 24, 25], reserving: 6)
+        #expect(manager.cachedCount(of: tokens) == 6)
+        _ = try manager.open(4, tokens: [30, 31], reserving: 2)
+        #expect(manager.cachedCount(of: tokens) == 0)
+    }
+
     @Test func swappingKeepsSharing() throws {
         var manager = try BlockManager(pageCount: 6, pageSize: 2, swapPageCount: 3, prefixCaching: false)
         _ = try manager.open(1, tokens: [1, 2, 3], reserving: 4)
@@ -148,6 +209,9 @@ import Testing
     @Test func misuseIsRefused() throws {
         #expect(throws: PagingError.self) { try BlockManager(pageCount: 0, pageSize: 1) }
         #expect(throws: PagingError.self) { try BlockManager(pageCount: 1, pageSize: 0) }
+        #expect(throws: PagingError.invalidArgument(name: "window", expected: "at least 1", actual: "0")) {
+            try BlockManager(pageCount: 1, pageSize: 1, window: 0)
+        }
         var manager = try BlockManager(pageCount: 2, pageSize: 2, swapPageCount: 1)
         #expect(throws: PagingError.unknownSequence(1)) { try manager.close(1) }
         #expect(throws: PagingError.unknownSequence(1)) { try manager.fork(1, into: 2) }

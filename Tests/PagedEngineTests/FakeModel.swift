@@ -10,13 +10,15 @@ struct FakeModel {
     static let eos = 0
 
     private let size: Int
+    private let window: Int?
     private var memory: [[UInt64]]
     private var swapMemory: [[UInt64]]
     /// For each request, the values of the prompt's rows that were asked for, with their positions.
     private(set) var promptRows: [Int: [(position: Int, value: UInt64)]] = [:]
 
-    init(pages: Int, size: Int, swap: Int) {
+    init(pages: Int, size: Int, swap: Int, window: Int? = nil) {
         self.size = size
+        self.window = window
         memory = Array(repeating: Array(repeating: 0, count: size), count: pages)
         swapMemory = Array(repeating: Array(repeating: 0, count: size), count: swap)
     }
@@ -36,6 +38,10 @@ struct FakeModel {
         var results: [SequenceResult] = []
         for sequence in step.sequences {
             var value = Self.start
+            let seen = max(0, sequence.start - (window ?? .max) + 1) / size
+            try require(
+                sequence.pageTable.dropFirst(seen).allSatisfy { $0 >= 0 && blocks.referenceCount(of: $0) > 0 },
+                "a page that is seen was given back: \(sequence.pageTable)")
             if sequence.start > 0 {
                 let last = sequence.start - 1
                 value = memory[sequence.pageTable[last / size]][last % size]

@@ -1,3 +1,4 @@
+import AttentionCore
 import PagedEngine
 import TensorCore
 
@@ -35,13 +36,20 @@ struct PageModel {
     private var cachedPage: [UInt64: Int] = [:]
     private var nextSequence = 0
     private let alphabet: Int
+    private let window: Int?
+    /// The order of eviction when it was last looked at.
+    private var order: [Int] = []
     private var size: Int { manager.pageSize }
+    private static let absent = PagedKeys.absentPage
 
     init(
-        pages: Int, size: Int, swap: Int, caching: Bool = true, hashMask: UInt64 = .max, alphabet: Int, seed: UInt64
+        pages: Int, size: Int, swap: Int, window: Int? = nil, caching: Bool = true, hashMask: UInt64 = .max,
+        alphabet: Int, seed: UInt64
     ) throws {
         manager = try BlockManager(
-            pageCount: pages, pageSize: size, swapPageCount: swap, prefixCaching: caching, hashMask: hashMask)
+            pageCount: pages, pageSize: size, swapPageCount: swap, window: window, prefixCaching: caching,
+            hashMask: hashMask)
+        self.window = window
         memory = Array(repeating: Array(repeating: 0, count: size), count: pages)
         swapMemory = Array(repeating: Array(repeating: 0, count: size), count: swap)
         random = CounterRandom(seed: seed)
@@ -51,7 +59,6 @@ struct PageModel {
     // MARK: Operations
 
     mutating func step() throws {
-        let before = manager.evictionOrder
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<25: try open()
         case 25..<60: try write(commits: true)
@@ -61,7 +68,7 @@ struct PageModel {
         case 90..<95: try swapOut()
         default: try swapIn()
         }
-        try checkOrder(before)
+        try checkOrder()
     }
 
     mutating func open() throws {
@@ -74,13 +81,21 @@ struct PageModel {
         let values = Self.values(tokens, salt)
         var expected = 0
         if manager.prefixCaching {
-            while expected + size < tokens.count, cachedPage[values[expected + size - 1]] != nil { expected += size }
+            expected =
+                Array(stride(from: size, to: tokens.count, by: size)).last { end in
+                    let first = min(hidden(end), end / size - 1)
+                    return (first..<end / size).allSatisfy { cachedPage[values[$0 * size + size - 1]] != nil }
+                } ?? 0
         }
         try require(manager.cachedCount(of: tokens, salt: salt) == expected, "cached count of \(tokens)")
         let count = Int.random(in: 0...tokens.count - expected, using: &random)
         let free = manager.freePageCount
-        let hit = stride(from: 0, to: expected, by: size).compactMap { cachedPage[values[$0 + size - 1]] }
-        let needed = hit.filter { manager.referenceCount(of: $0) == 0 }.count + pages(expected + count) - hit.count
+        let hit = (0..<expected / size).map { index in
+            index < hidden(expected) ? Self.absent : cachedPage[values[index * size + size - 1]] ?? -2
+        }
+        let needed =
+            hit.filter { $0 != Self.absent && manager.referenceCount(of: $0) == 0 }.count
+            + pages(expected + count) - hit.count
         try require(
             manager.pagesNeeded(opening: tokens, salt: salt, reserving: count) == needed, "pages needed to open")
         do {
@@ -151,7 +166,9 @@ struct PageModel {
         let sequence = sequences.remove(at: place)
         guard !sequence.isSwapped else { return try manager.close(sequence.id) }
         let table = try manager.pageTable(of: sequence.id)
-        let freed = table.reversed().filter { manager.referenceCount(of: $0) == 1 && manager.isCached($0) }
+        let freed = table.reversed().filter {
+            $0 != Self.absent && manager.referenceCount(of: $0) == 1 && manager.isCached($0)
+        }
         try manager.close(sequence.id)
         try require(manager.evictionOrder.suffix(freed.count).elementsEqual(freed), "the tail of a chain must go first")
     }
@@ -165,6 +182,7 @@ struct PageModel {
             pages.formUnion(
                 try manager.pageTable(of: sequences[place].id).prefix(self.pages(sequences[place].tokens.count)))
         }
+        pages.remove(Self.absent)
         let free = manager.freeSwapPageCount
         do {
             try carryOut(try manager.swapOut(ids))
@@ -206,7 +224,7 @@ struct PageModel {
             let table = try manager.pageTable(of: reservation.sequence)
             let computed = sequences[place].tokens.count
             for page in table.dropFirst(pages(computed)) { taken(page) }
-            for index in 0..<computed / size {
+            for index in hidden(computed)..<computed / size {
                 remember(table[index], sequences[place].values[index * size + size - 1])
             }
         }
@@ -237,6 +255,8 @@ struct PageModel {
             try require(!manager.isCached(page), "a write to a cached page")
             memory[page][(start + offset) % size] = value
         }
+        // Pages that are given back may be ones that were hit in this operation.
+        try checkOrder()
         try manager.commit(id, tokens: tokens)
         for index in start / size..<(start + tokens.count) / size {
             remember(table[index], sequences[place].values[index * size + size - 1])
@@ -256,11 +276,13 @@ struct PageModel {
     // MARK: Checks
 
     /// Pages leave the order of eviction from its front or by a hit, and join it at its end.
-    private func checkOrder(_ before: [Int]) throws {
+    private mutating func checkOrder() throws {
+        let before = order
         let after = manager.evictionOrder
+        order = after
         guard after != before else { return }
         let stayed = after.filter { before.contains($0) }
-        // A page that was hit and freed again in one operation would be at the end; no operation does both.
+        // A page that was hit and freed again between two looks would be at the end; nothing does both.
         try require(after.starts(with: stayed), "pages joined before the end: \(before) became \(after)")
         try require(before.filter { stayed.contains($0) } == stayed, "the order changed: \(before) became \(after)")
         let evicted = before.filter {
@@ -277,9 +299,13 @@ struct PageModel {
         for sequence in sequences where !sequence.isSwapped {
             let table = try manager.pageTable(of: sequence.id)
             try require(try manager.computedCount(of: sequence.id) == sequence.tokens.count, "computed count")
-            try require(Set(table).count == table.count, "a page twice in a table")
-            for page in table { references[page] += 1 }
-            for (index, value) in sequence.values.enumerated() {
+            let hidden = hidden(sequence.tokens.count)
+            try require(table.prefix(hidden).allSatisfy { $0 == Self.absent }, "a hidden page is kept: \(table)")
+            let kept = table.dropFirst(hidden)
+            try require(!kept.contains(Self.absent), "a page that is seen was given back: \(table)")
+            try require(Set(kept).count == kept.count, "a page twice in a table")
+            for page in kept { references[page] += 1 }
+            for (index, value) in sequence.values.enumerated().dropFirst(hidden * size) {
                 try require(
                     memory[table[index / size]][index % size] == value,
                     "sequence \(sequence.id) reads wrong at \(index)")
@@ -299,6 +325,12 @@ struct PageModel {
     }
 
     private func pages(_ tokens: Int) -> Int { (tokens + size - 1) / size }
+
+    /// Pages without a key that the token after so many sees.
+    private func hidden(_ tokens: Int) -> Int {
+        guard let window else { return 0 }
+        return (0..<tokens).prefix { $0 + window <= tokens }.count / size
+    }
 
     private mutating func randomTokens(_ count: Int) -> [Int] {
         (0..<count).map { _ in Int.random(in: 0..<alphabet, using: &random) }

@@ -11,7 +11,10 @@ import Testing
         var budget: Int
         var policy = SchedulerConfiguration.Policy.fcfs
         var caching = true
-        var testDescription: String { "\(pages) pages of \(size), \(swap) swapped, budget \(budget), \(policy)" }
+        var window: Int?
+        var testDescription: String {
+            "\(pages) pages of \(size), \(swap) swapped, budget \(budget), \(policy), window \(window ?? 0)"
+        }
     }
 
     static let settings = [
@@ -20,6 +23,11 @@ import Testing
         Setting(pages: 64, size: 1, swap: 10, budget: 9),
         Setting(pages: 14, size: 5, swap: 3, budget: 40, caching: false),
         Setting(pages: 200, size: 2, swap: 0, budget: 64, policy: .priority),
+        // Pools that do not hold the longest requests, but what a step of them sees.
+        Setting(pages: 7, size: 4, swap: 0, budget: 8, window: 6),
+        Setting(pages: 8, size: 3, swap: 2, budget: 10, policy: .priority, window: 4),
+        Setting(pages: 22, size: 1, swap: 5, budget: 9, window: 5),
+        Setting(pages: 9, size: 2, swap: 2, budget: 8, caching: false, window: 2),
     ]
 
     @Test(arguments: settings) func everyOutputIsWhatItIsAlone(setting: Setting) throws {
@@ -58,8 +66,8 @@ private struct FuzzRun {
             configuration,
             blocks: BlockManager(
                 pageCount: setting.pages, pageSize: setting.size, swapPageCount: setting.swap,
-                prefixCaching: setting.caching))
-        model = FakeModel(pages: setting.pages, size: setting.size, swap: setting.swap)
+                window: setting.window, prefixCaching: setting.caching))
+        model = FakeModel(pages: setting.pages, size: setting.size, swap: setting.swap, window: setting.window)
         random = CounterRandom(seed: seed &+ 1000)
     }
 

@@ -20,8 +20,8 @@ extension BlockManager {
         var result = poolStatistics
         var filled: [Int: Int] = [:]
         for table in tables.values {
-            result.logicalPages += table.pages.count
-            for (index, page) in table.pages.enumerated() {
+            for (index, page) in table.pages.enumerated() where page != PageTable.absent {
+                result.logicalPages += 1
                 let tokens = min(pageSize, max(0, table.computed - index * pageSize))
                 filled[page] = max(filled[page] ?? 0, tokens)
             }
@@ -70,23 +70,36 @@ extension BlockManager {
     /// use.
     func cost(opening pages: [Int], reserving count: Int) -> Int {
         pageCount(forTokens: pages.count * pageSize + count) - pages.count
-            + pages.count { pool.referenceCount(of: $0) == 0 }
+            + pages.count { $0 != PageTable.absent && pool.referenceCount(of: $0) == 0 }
     }
 
-    /// The nodes of the cached pages of `tokens`.
+    /// The nodes of the longest beginning of `tokens` whose pages are cached, as far as the token after them sees them;
+    /// the last always is.
     func hits(_ tokens: [Int], _ salt: String) -> [Int] {
         guard prefixCaching else { return [] }
         var nodes: [Int] = []
+        var found = 0
+        // Cached pages in a row up to the last node.
+        var row = 0
         var start = 0
         while start + pageSize < tokens.count {
             let piece = tokens[start..<start + pageSize]
-            guard let node = cache.node(after: nodes.last ?? PrefixCache.root, salt: salt, tokens: piece),
-                cache.page(of: node) != nil
-            else { break }
+            guard let node = cache.node(after: nodes.last ?? PrefixCache.root, salt: salt, tokens: piece) else { break }
             nodes.append(node)
             start += pageSize
+            row = cache.page(of: node) == nil ? 0 : row + 1
+            if row == 0, geometry.window == nil { break }
+            if row > 0, row >= nodes.count - geometry.hiddenPages(computed: start) { found = nodes.count }
         }
-        return nodes
+        return Array(nodes[..<found])
+    }
+
+    /// The pages of nodes that the token after them sees, in a table's form.
+    func visiblePages(of nodes: [Int]) -> [Int] {
+        let hidden = geometry.hiddenPages(computed: nodes.count * pageSize)
+        return nodes.enumerated().map { index, node in
+            index < hidden ? PageTable.absent : cache.page(of: node) ?? PageTable.absent
+        }
     }
 
     /// Registers the page that has just been filled.
@@ -100,6 +113,16 @@ extension BlockManager {
         table.partial.removeAll(keepingCapacity: true)
     }
 
+    /// Drops a table's references to the pages that no later token sees, the last first.
+    mutating func giveBackHidden(_ table: inout PageTable) {
+        var index = geometry.hiddenPages(computed: table.computed) - 1
+        while index >= 0, table.pages[index] != PageTable.absent {
+            pool.release(table.pages[index], keepingContents: cache.holds(table.pages[index]))
+            table.pages[index] = PageTable.absent
+            index -= 1
+        }
+    }
+
     mutating func takePage() throws(PagingError) -> Int {
         guard let (page, evicted) = pool.take() else { throw .pageShortage(needed: 1, free: 0) }
         if evicted {
@@ -111,7 +134,9 @@ extension BlockManager {
 
     /// Drops a table's references, the last page first.
     mutating func release(_ table: PageTable) {
-        for page in table.pages.reversed() { pool.release(page, keepingContents: cache.holds(page)) }
-        for page in table.swapPages ?? [] { swap.release(page, keepingContents: false) }
+        for page in table.pages.reversed() where page != PageTable.absent {
+            pool.release(page, keepingContents: cache.holds(page))
+        }
+        for page in table.swapPages ?? [] where page != PageTable.absent { swap.release(page, keepingContents: false) }
     }
 }

@@ -13,6 +13,7 @@ extension BlockManager {
             guard !sequences[..<index].contains(sequence) else { throw .duplicateSequence(sequence) }
             distinct.formUnion(table.pages[..<pageCount(forTokens: table.computed)])
         }
+        distinct.remove(PageTable.absent)
         return distinct.count
     }
 
@@ -31,7 +32,9 @@ extension BlockManager {
             var table = try resident(sequence)
             var swapPages: [Int] = []
             for page in table.pages[..<pageCount(forTokens: table.computed)] {
-                if let swapPage = moved[page] {
+                if page == PageTable.absent {
+                    swapPages.append(page)
+                } else if let swapPage = moved[page] {
                     swap.retain(swapPage)
                     swapPages.append(swapPage)
                 } else if let (swapPage, _) = swap.take() {
@@ -60,7 +63,7 @@ extension BlockManager {
             guard let swapPages = try table(sequence).swapPages else { throw .resident(sequence) }
             guard !sequences[..<index].contains(sequence) else { throw .duplicateSequence(sequence) }
             let cached = try cachedPages(sequence)
-            for (place, swapPage) in swapPages.enumerated() {
+            for (place, swapPage) in swapPages.enumerated() where swapPage != PageTable.absent {
                 if place < cached.count, let page = cached[place] {
                     found.insert(page)
                 } else {
@@ -101,7 +104,9 @@ extension BlockManager {
         for (sequence, cached) in zip(sequences, held) {
             var table = try table(sequence)
             for (place, swapPage) in (table.swapPages ?? []).enumerated() {
-                if place < cached.count, let page = cached[place] {
+                if swapPage == PageTable.absent {
+                    table.pages.append(swapPage)
+                } else if place < cached.count, let page = cached[place] {
                     table.pages.append(page)
                 } else if let page = moved[swapPage] {
                     pool.retain(page)
@@ -113,17 +118,24 @@ extension BlockManager {
                     transfers.append(.swapIn(swapPage: swapPage, page: page))
                 }
             }
-            for swapPage in table.swapPages ?? [] { swap.release(swapPage, keepingContents: false) }
+            for swapPage in table.swapPages ?? [] where swapPage != PageTable.absent {
+                swap.release(swapPage, keepingContents: false)
+            }
             table.swapPages = nil
-            for (node, page) in zip(nodes(table), table.pages) { cache.store(page, for: node) }
+            for (node, page) in zip(nodes(table), table.pages) where page != PageTable.absent {
+                cache.store(page, for: node)
+            }
             tables[sequence] = table
         }
         return transfers + (try reserve(reservations))
     }
 
-    /// For each full page of a swapped sequence the page in memory that holds the same contents.
+    /// For each full page of a swapped sequence that is not absent the page in memory that holds the same contents.
     private func cachedPages(_ sequence: Int) throws(PagingError) -> [Int?] {
-        nodes(try table(sequence)).map { cache.page(of: $0) }
+        let table = try table(sequence)
+        return zip(nodes(table), table.swapPages ?? []).map { node, swapPage in
+            swapPage == PageTable.absent ? nil : cache.page(of: node)
+        }
     }
 
     /// The nodes of a table's full pages, from the first.

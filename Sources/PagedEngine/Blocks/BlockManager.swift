@@ -6,10 +6,14 @@
 /// A page is what vLLM calls a block, which is a part of a score matrix in this project; a slot is a token's place in a
 /// page.
 ///
+/// Where all attention is through a window, a sequence keeps only the pages whose keys a later token sees. The others are
+/// given back as it grows, and stay in the cache of prefixes while they are free. A hit then needs the pages of the last
+/// window alone.
+///
 /// Every mutating call does all it says or throws and changes nothing.
 package struct BlockManager: Sendable {
-    /// The tokens of a page.
-    package let pageSize: Int
+    /// The extents of pages, and the window.
+    package let geometry: PageGeometry
     /// Whether full pages are found again by their tokens.
     package let prefixCaching: Bool
     var pool: PagePool
@@ -22,16 +26,19 @@ package struct BlockManager: Sendable {
     ///
     /// A `hashMask` with few bits makes hashes collide, for tests.
     ///
+    /// - Parameter window: the last keys that a token sees, its own among them; `nil` where it sees all.
     /// - Throws: `PagingError.invalidArgument`.
     package init(
-        pageCount: Int, pageSize: Int, swapPageCount: Int = 0, prefixCaching: Bool = true, hashMask: UInt64 = .max
+        pageCount: Int, pageSize: Int, swapPageCount: Int = 0, window: Int? = nil, prefixCaching: Bool = true,
+        hashMask: UInt64 = .max
     ) throws(PagingError) {
         for (name, value, least) in [
             ("pageCount", pageCount, 1), ("pageSize", pageSize, 1), ("swapPageCount", swapPageCount, 0),
+            ("window", window ?? 1, 1),
         ] where value < least {
             throw .invalidArgument(name: name, expected: "at least \(least)", actual: "\(value)")
         }
-        self.pageSize = pageSize
+        geometry = PageGeometry(pageSize: pageSize, window: window)
         self.prefixCaching = prefixCaching
         pool = PagePool(count: pageCount)
         swap = PagePool(count: swapPageCount)
@@ -40,6 +47,9 @@ package struct BlockManager: Sendable {
 
     // MARK: Questions
 
+    /// The tokens of a page.
+    package var pageSize: Int { geometry.pageSize }
+
     /// The number of pages.
     package var pageCount: Int { pool.count }
 
@@ -47,9 +57,9 @@ package struct BlockManager: Sendable {
     package var freePageCount: Int { pool.freeCount }
 
     /// The pages of so many tokens.
-    package func pageCount(forTokens tokens: Int) -> Int { (tokens + pageSize - 1) / pageSize }
+    package func pageCount(forTokens tokens: Int) -> Int { geometry.pageCount(forTokens: tokens) }
 
-    /// The page of each `pageSize` tokens of a sequence, in order.
+    /// The page of each `pageSize` tokens of a sequence, in order; `PagedKeys.absentPage` for those given back.
     ///
     /// - Throws: `PagingError.unknownSequence` or `.swappedOut`.
     package func pageTable(of sequence: Int) throws(PagingError) -> [Int] { try resident(sequence).pages }
@@ -68,8 +78,8 @@ package struct BlockManager: Sendable {
     /// The free pages with reusable contents, the next to be taken first.
     package var evictionOrder: [Int] { pool.evictionOrder }
 
-    /// How many of the tokens have their keys in cached pages: whole pages from the first on, and never the last token,
-    /// whose logits must be computed.
+    /// How many of the tokens have their keys in cached pages, as far as the next token sees them: whole pages from the
+    /// first on, and never the last token, whose logits must be computed.
     ///
     /// - Complexity: O(tokens).
     package func cachedCount(of tokens: [Int], salt: String = "") -> Int { hits(tokens, salt).count * pageSize }
@@ -80,7 +90,7 @@ package struct BlockManager: Sendable {
     package func pagesNeeded(
         opening tokens: [Int], salt: String = "", reusing: Bool = true, reserving count: Int = 0
     ) -> Int {
-        cost(opening: reusing ? hits(tokens, salt).compactMap { cache.page(of: $0) } : [], reserving: count)
+        cost(opening: reusing ? visiblePages(of: hits(tokens, salt)) : [], reserving: count)
     }
 
     // MARK: A sequence's life
@@ -100,13 +110,13 @@ package struct BlockManager: Sendable {
             throw .invalidArgument(name: "reserving", expected: "at least 0", actual: "\(count)")
         }
         let hits = reusing ? hits(tokens, salt) : []
-        let pages = hits.compactMap { cache.page(of: $0) }
+        let pages = visiblePages(of: hits)
         let needed = cost(opening: pages, reserving: count)
         guard needed <= pool.freeCount else { throw .pageShortage(needed: needed, free: pool.freeCount) }
         var table = PageTable()
         table.computed = hits.count * pageSize
         table.salt = salt
-        for page in pages { pool.retain(page) }
+        for page in pages where page != PageTable.absent { pool.retain(page) }
         table.pages = pages
         table.tail = hits.last ?? PrefixCache.root
         cache.retain(table.tail)
@@ -160,7 +170,7 @@ package struct BlockManager: Sendable {
 
     /// Says that the keys of the next tokens are computed.
     ///
-    /// Pages that they fill can be hit from now on.
+    /// Pages that they fill can be hit from now on, and pages that no later token sees are given back.
     ///
     /// - Throws: `PagingError.unknownSequence`, `.swappedOut` or `.unreservedSlots`.
     package mutating func commit(_ sequence: Int, tokens: [Int]) throws(PagingError) {
@@ -178,6 +188,7 @@ package struct BlockManager: Sendable {
             table.computed += 1
             if table.partial.count == pageSize { fill(&table) }
         }
+        giveBackHidden(&table)
         tables[sequence] = table
     }
 
@@ -190,7 +201,7 @@ package struct BlockManager: Sendable {
         var table = try resident(parent)
         guard tables[child] == nil else { throw .duplicateSequence(child) }
         table.pages.removeSubrange(pageCount(forTokens: table.computed)...)
-        for page in table.pages { pool.retain(page) }
+        for page in table.pages where page != PageTable.absent { pool.retain(page) }
         cache.retain(table.tail)
         tables[child] = table
     }

@@ -1,8 +1,13 @@
+import AttentionCore
+
 /// Where the keys and values of one sequence are.
 struct PageTable: Sendable {
-    /// The pages of the sequence's tokens in their order; empty while it is swapped out.
+    /// The entry of a page that was given back because no later token sees its keys.
+    static let absent = PagedKeys.absentPage
+
+    /// The pages of the sequence's tokens in their order, ``absent`` ones first; empty while it is swapped out.
     var pages: [Int] = []
-    /// The pages of the swap pool that hold the computed tokens; nil while they are in memory.
+    /// The pages of the swap pool that hold the computed tokens, ``absent`` ones first; nil while they are in memory.
     var swapPages: [Int]?
     /// How many tokens have their keys computed.
     var computed = 0

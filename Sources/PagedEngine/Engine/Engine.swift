@@ -23,8 +23,12 @@ package final class Engine {
     private var arrivals: UInt64 = 0
 
     /// An engine without requests.
+    /// - Parameter givesBackHidden: whether a sequence gives back the pages that no layer's window shows any more; `false` is
+    ///   for comparison.
     /// - Throws: ``EngineError``: options that cannot be honoured, with the bytes needed and available where it is memory.
-    package init(_ model: EngineModel, options: EngineOptions) throws(EngineError) {
+    package init(
+        _ model: EngineModel, options: EngineOptions, givesBackHidden: Bool = true
+    ) throws(EngineError) {
         try options.validate()
         self.model = model
         self.options = options
@@ -36,10 +40,12 @@ package final class Engine {
         maxModelLen = longest
         let shape = CacheShape(
             layers: model.network.attentionLayers, pageSize: options.pageSize, dtype: options.cacheDType)
-        let pages = (longest + options.pageSize - 1) / options.pageSize
+        let geometry = PageGeometry(pageSize: options.pageSize, window: givesBackHidden ? shape.window : nil)
         let budget = try MemoryBudget(
             options: options, pageBytes: max(1, shape.pageBytes), weightBytes: model.network.weightBytes,
-            stepBytes: model.stepBytes(options), longest: pages, most: pages * options.maxNumSeqs)
+            stepBytes: model.stepBytes(options),
+            longest: geometry.mostPages(sequences: 1, tokens: longest, stepTokens: options.maxNumBatchedTokens),
+            most: geometry.pageCount(forTokens: longest) * options.maxNumSeqs)
         pageCount = budget.pageCount
         let swapPages = options.swapSpace / max(1, shape.pageBytes)
         store = try PagedStore(
@@ -48,7 +54,7 @@ package final class Engine {
         do {
             let blocks = try BlockManager(
                 pageCount: budget.pageCount, pageSize: options.pageSize, swapPageCount: swapPages,
-                prefixCaching: options.prefixCaching)
+                window: geometry.window, prefixCaching: options.prefixCaching)
             scheduler = try Scheduler(
                 SchedulerConfiguration(
                     maxNumBatchedTokens: options.maxNumBatchedTokens, maxNumSeqs: options.maxNumSeqs,

@@ -18,6 +18,14 @@ package struct CacheShape: Sendable, Hashable {
         self.dtype = dtype
     }
 
+    /// The last keys that a token sees in any layer, its own among them; `nil` where a layer sees all.
+    ///
+    /// Layers share a table of pages, so only what all of them hide can be given back.
+    package var window: Int? {
+        let windows = layers.compactMap(\.window)
+        return windows.count == layers.count ? windows.max() : nil
+    }
+
     /// Bytes of one layer's keys, or values, of a page.
     func partBytes(_ layer: AttentionLayerShape) -> Int {
         pageSize * layer.kvHeads * layer.headDim * dtype.byteWidth

@@ -33,7 +33,8 @@ package struct ScheduledSequence: Sendable, Hashable {
     package let start: Int
     /// The tokens whose keys are to be written to the slots from `start` on; row `i` sees the keys up to `start + i`.
     package let tokens: [Int]
-    /// The pages of the sequence from position 0 on, those of `tokens` included.
+    /// The pages of the sequence from position 0 on, those of `tokens` included; `PagedKeys.absentPage` where no row sees
+    /// a key.
     package let pageTable: [Int]
     /// What is wanted of the last row.
     package let demand: Demand

@@ -32,14 +32,19 @@ extension Scheduler {
 
     /// The most pages that a request can need at once.
     ///
-    /// These are the full pages of its prompt once, the rest for each sequence. The last token of a sequence is never
-    /// computed.
+    /// These are the full pages of its prompt once, the rest for each sequence; with a window no more than those of the
+    /// keys that a step sees. The last token of a sequence is never computed.
     func mostPages(_ request: EngineRequest, maxTokens: Int) -> Int {
-        let each = blocks.pageCount(forTokens: request.prompt.count + maxTokens - 1)
+        let tokens = request.prompt.count + maxTokens - 1
+        func seen(by sequences: Int) -> Int {
+            blocks.geometry.mostPages(
+                sequences: sequences, tokens: tokens, stepTokens: configuration.maxNumBatchedTokens)
+        }
         // Without a second token no sequence writes after the fork.
-        guard request.width > 1, maxTokens > 1 else { return each }
+        guard request.width > 1, maxTokens > 1 else { return seen(by: 1) }
         let shared = request.prompt.count / blocks.pageSize
-        return shared + request.width * (each - shared)
+        let each = blocks.pageCount(forTokens: tokens)
+        return min(seen(by: request.width), shared + request.width * (each - shared))
     }
 
     /// Takes the memory of a request, which goes back to the waiting.
