@@ -40,6 +40,12 @@ import Testing
                 model, options: EngineOptions(pageCount: 100, swapSpace: 1 << 20, swapDirectory: "/no/such/folder"))
         }
         #expect(swap.contains("no swap space") && swap.contains("/no/such/folder"))
+        // Swapped pages in a file are not held against memory: the folder is what is wrong.
+        let large = Self.message {
+            _ = try Engine(
+                model, options: EngineOptions(pageCount: 100, swapSpace: 1 << 50, swapDirectory: "/no/such/folder"))
+        }
+        #expect(large.contains("no swap space"))
     }
 
     @Test func requestsThatCannotRunAreRefusedAtOnce() throws {

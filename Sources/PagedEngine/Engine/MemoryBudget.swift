@@ -43,7 +43,7 @@ struct MemoryBudget {
     /// - Parameters:
     ///   - weightBytes: what the model takes already.
     ///   - stepBytes: what a step takes beside it.
-    ///   - longest: pages of the longest sequence: without them no request of full length could run.
+    ///   - longest: pages that the longest sequence has at once: without them no request of full length could run.
     ///   - most: pages that all sequences together could ever use.
     /// - Throws: ``EngineError/memory(needed:available:explanation:)``.
     init(
@@ -51,17 +51,17 @@ struct MemoryBudget {
         visible: Int = Self.visibleBytes()
     ) throws(EngineError) {
         let fixed = weightBytes + stepBytes
+        let inMemory = options.swapDirectory == nil ? options.swapSpace : 0
         if let pages = options.pageCount {
-            guard fixed + pages * pageBytes + options.swapSpace <= visible else {
+            guard fixed + pages * pageBytes + inMemory <= visible else {
                 throw .memory(
-                    needed: fixed + pages * pageBytes + options.swapSpace, available: visible,
+                    needed: fixed + pages * pageBytes + inMemory, available: visible,
                     explanation: "\(pages) pages do not fit into memory; lower pageCount")
             }
             pageCount = pages
             return
         }
         let budget = Int(Double(visible) * options.memoryUtilization)
-        let inMemory = options.swapDirectory == nil ? options.swapSpace : 0
         let least = fixed + inMemory + longest * pageBytes
         guard least <= budget else {
             let fraction = (Double(least) / Double(visible) * 1000).rounded(.up) / 1000
