@@ -14,6 +14,7 @@ struct ExplainCommand: ParsableCommand {
               zoo explain --heads 32 --kv-heads 8 --length 4096 --head-dim 128 --causal
               zoo explain --length 16384 --window 255,0 --dtype BF16
               zoo explain --length 8192 --max-bytes 32MiB
+              zoo explain --batch 64 --heads 32 --kv-heads 8 --query-length 1 --key-length 2048 --page-size 16
               zoo explain --heads 32 --kv-heads 8 --query-length 1 --key-length 8192 --json
             """)
 
@@ -114,6 +115,9 @@ struct ProblemOptions: ParsableArguments {
     @Flag(help: "Queries are padded too.")
     var paddedQueries = false
 
+    @Option(help: "Keys and values lie in pages of so many keys, each sequence's in pages of its own.")
+    var pageSize: Int?
+
     @Flag(help: "Scores fall off linearly with distance.")
     var alibi = false
 
@@ -134,6 +138,9 @@ struct ProblemOptions: ParsableArguments {
         for (name, value) in [("--length", length), ("--query-length", queryLength), ("--key-length", keyLength)] {
             if let value, value < 0 { throw ValidationError("\(name) is \(value); expected a number from 0 up.") }
         }
+        if let pageSize, !(1...Int(Int32.max)).contains(pageSize) {
+            throw ValidationError("--page-size is \(pageSize); expected a number from 1 to \(Int32.max).")
+        }
         if let kvHeads, heads % kvHeads != 0 {
             throw ValidationError("--heads is \(heads); expected a multiple of --kv-heads, which is \(kvHeads).")
         }
@@ -152,14 +159,16 @@ struct ProblemOptions: ParsableArguments {
         try reporting { try options.validate() }
         let queries = queryLength ?? length ?? keyLength ?? 1024
         let keys = keyLength ?? length ?? queries
+        let pages = pageSize.map { PageLayout(pages: batch * ((keys + $0 - 1) / $0), pageSize: $0) }
         let scores = Shape([batch, heads, queries, keys])
         return AttentionProblem(
             batch: batch, queryLength: queries, keyLength: keys, heads: heads, kvHeads: kvHeads, headDim: headDim,
             valueDim: valueDim, dtype: dtype.dtype, options: options,
             queryLengths: paddedQueries ? Array(repeating: queries, count: batch) : nil,
-            keyLengths: paddedKeys ? Array(repeating: keys, count: batch) : nil, biasShape: bias ? scores : nil,
+            keyLengths: paddedKeys || pages != nil ? Array(repeating: keys, count: batch) : nil,
+            biasShape: bias ? scores : nil,
             maskShape: denseMask ? scores : nil, hasALiBi: alibi, hasSinks: sinks,
-            hasInt8Keys: int8Keys)
+            hasInt8Keys: int8Keys, pages: pages)
     }
 }
 

@@ -49,7 +49,8 @@ import Testing
 
     @Test(arguments: [
         ["run", "full", "--input", "x"], ["explain", "--heads", "5", "--kv-heads", "2"], ["explain", "--window", "3"],
-        ["explain", "--heads", "0"], ["bench", "--seconds", "-1"], ["bench", "--lengths", "a"], ["run"],
+        ["explain", "--heads", "0"], ["explain", "--page-size", "0"], ["explain", "--page-size", "4294967296"],
+        ["bench", "--seconds", "-1"], ["bench", "--lengths", "a"], ["run"],
         ["bench", "--preset", "minilm", "--json", "/proc/none/x.jsonl", "--seconds", "0.1", "--operators", "flash"],
         ["report"], ["list", "--colour"],
     ])
@@ -120,6 +121,22 @@ import Testing
         #expect((window["problem"] as? String)?.contains("window") == true)
         let nobody = try ZooProcess.run(["explain", "--head-dim", "9000", "--json"]).object
         #expect(nobody["problem"] != nil && nobody["chosen"] == nil)
+    }
+
+    @Test func explainTellsWhoReadsPages() throws {
+        let problem = ["--batch", "3", "--heads", "8", "--kv-heads", "2", "--query-length", "1", "--key-length", "100"]
+        let paged = try ZooProcess.run(["explain", "--json", "--page-size", "16"] + problem).object
+        #expect(paged["chosen"] as? String == "paged")
+        #expect((paged["problem"] as? String)?.contains("pages") == true)
+        let candidates = try #require(paged["candidates"] as? [[String: Any]])
+        #expect(candidates.count == OperatorRegistry.builtIn.entries.count)
+        for candidate in candidates where candidate["id"] as? String != "paged" {
+            // Whatever else an operator lacks, that it reads no pages is said.
+            let reasons = try #require(candidate["reasons"] as? [[String: Any]])
+            let reason = try #require(reasons.first { $0["aspect"] as? String == "pages" }, "\(candidate)")
+            #expect((reason["remedy"] as? String)?.isEmpty == false)
+        }
+        #expect(try ZooProcess.run(["explain", "--json"] + problem).object["chosen"] as? String != "paged")
     }
 
     @Test func docsWritesAPageForEach() throws {
