@@ -15,7 +15,7 @@ export PKG_CONFIG_PATH := $(shell brew --prefix openblas 2>/dev/null)/lib/pkgcon
 endif
 
 .PHONY: help run test build lint format model docs bench bench-update bench-peers bench-docs bench-engine \
-	bench-engine-docs roofline clean openblas
+	bench-engine-docs bench-server roofline clean openblas
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -88,6 +88,12 @@ bench-docs: ## put the results of bench-peers and roofline into docs/
 
 bench-engine-docs: ## put the results of bench-engine into docs/
 	$(PEERS)/venv/bin/python Benchmarks/Peers/engine_tables.py $(RESULTS)/engine.jsonl --into docs/benchmarks.md
+
+bench-server: build ## time zoo's server and llama.cpp's alternately on the same weights, into docs/
+	PYTHON=$(PYTHON) Benchmarks/Peers/setup.sh engine
+	@mkdir -p $(RESULTS)
+	$(PEERS)/venv/bin/python Benchmarks/Peers/server_peers.py --zoo $(ZOO) --json $(RESULTS)/server.jsonl \
+		--into docs/benchmarks.md
 
 clean: ## remove what builds and sweeps have made
 	rm -rf .build Benchmarks/.build $(RESULTS) $(PEERS)

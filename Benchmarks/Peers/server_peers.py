@@ -24,10 +24,12 @@ from pathlib import Path
 from bench_peers import SETTLE_SECONDS, Progress, find_zoo
 from engine_runs import LLAMA, run
 from peer import Cannot
+from peer_tables import insert
 from rows import machine
 from server_shape import SERVED, write_both
 from workers import HERE
 
+MARKS = ("<!-- server: begin -->", "<!-- server: end -->")
 CLIENTS = (1, 4, 16)
 INPUT, OUTPUT = 128, 64
 CONTEXT = 512
@@ -99,6 +101,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
     parser.add_argument("--prompts", type=int, default=2, help="requests of each client (default 2)")
     parser.add_argument("--json", type=Path, help="write machine facts and one JSON object for each number of clients")
+    parser.add_argument("--into", type=Path, help="a Markdown file whose marks take the table")
     parser.add_argument("--zoo", help="the zoo binary (default .build/release/zoo)")
     return parser.parse_args()
 
@@ -141,7 +144,28 @@ def main() -> int:
     print(f"\n{facts['cpu']}, {options.threads} threads, llama.cpp {version}; {time.monotonic() - begin:.0f} s")
     if options.json:
         options.json.write_text("".join(json.dumps(line) + "\n" for line in [facts, *lines]))
+    if options.into:
+        insert(section(facts, lines), options.into, MARKS)
     return 1 if reasons else 0
+
+
+def section(facts: dict, lines: list[dict]) -> str:
+    """The table of docs/benchmarks.md."""
+    parts = [f"{facts['cpu']}, {facts['threads']} threads; llama.cpp {facts['peers']['llama.cpp']}; medians of "
+             f"{lines[0]['rounds']} rounds.", "",
+             "| clients | zoo, tokens/s | llama.cpp | zoo is | first token, zoo | llama.cpp | further ones, zoo | llama.cpp |",
+             "|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    for line in lines:
+        zoo, llama = line["results"]["zoo"], line["results"]["llama"]
+
+        def cell(result: dict, name: str, unit: str) -> str:
+            return f"{result[name]:.1f}{unit}" if name in result else f"– ({result['reason']})"
+        ratio = f"{line['ratio']:.2f}x" if line["ratio"] else "–"
+        parts.append(
+            f"| {line['clients']} | {cell(zoo, 'tokens_per_second', '')} | {cell(llama, 'tokens_per_second', '')} | {ratio} "
+            f"| {cell(zoo, 'ttft_ms', ' ms')} | {cell(llama, 'ttft_ms', ' ms')} | {cell(zoo, 'tpot_ms', ' ms')} "
+            f"| {cell(llama, 'tpot_ms', ' ms')} |")
+    return "\n".join(parts) + "\n"
 
 
 def summary(runs: list[dict], reason: str | None) -> dict:

@@ -4,7 +4,7 @@ import HummingbirdTLS
 public import Logging
 import NIOCore
 import NIOSSL
-public import ServiceLifecycle
+import ServiceLifecycle
 import UnixSignals
 
 /// A server of OpenAI's interface over the engine: completions, chats and embeddings, streamed as server-sent events.
@@ -68,14 +68,15 @@ public struct OpenAIServer: Sendable {
         let http1 = HTTPServerBuilder.http1(
             configuration: .init(
                 additionalChannelHandlers: [DepartureHandler(connections)],
-                idleTimeout: .seconds(Int64(configuration.headerTimeout)),
+                // A body that is late gets its refusal before the connection is closed.
+                idleTimeout: .seconds(Int64(configuration.headerTimeout) + 2),
                 httpDecoderConfiguration: .init(
                     maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 100)))
         guard let tls = configuration.tls else { return http1 }
-        return try .tls(
-            http1,
-            tlsConfiguration: .makeServerConfiguration(
-                certificateChain: NIOSSLCertificate.fromPEMFile(tls.certificate).map { .certificate($0) },
-                privateKey: .privateKey(NIOSSLPrivateKey(file: tls.key, format: .pem))))
+        var options = try TLSConfiguration.makeServerConfiguration(
+            certificateChain: NIOSSLCertificate.fromPEMFile(tls.certificate).map { .certificate($0) },
+            privateKey: .privateKey(NIOSSLPrivateKey(file: tls.key, format: .pem)))
+        options.minimumTLSVersion = .tlsv12
+        return try .tls(http1, tlsConfiguration: options)
     }
 }
