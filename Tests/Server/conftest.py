@@ -30,6 +30,7 @@ class Server:
     """A running server: its address, its metrics, its end."""
 
     def __init__(self, *options, ready=True):
+        self.options = options
         self.log = tempfile.TemporaryFile("w+")
         # Later options win, so a test may set its own.
         defaults = [] if "--page-count" in options else DEFAULTS
@@ -130,6 +131,11 @@ class Server:
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
 
+    def revive(self):
+        """Starts the server again where it has ended, so that one fault does not hide the others."""
+        if self.process.poll() is not None:
+            self.__init__(*self.options)
+
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
 
@@ -158,9 +164,11 @@ def shared():
 @pytest.fixture
 def server(shared):
     """The shared server; after each test it must still be there, with nothing left behind."""
+    shared.revive()
     yield shared
     assert shared.process.poll() is None, f"the server ended:\n{shared.errors()}"
     shared.settle()
+    assert shared.post("/v1/completions", {"prompt": "Once", "max_tokens": 1}).status_code == 200
 
 
 @pytest.fixture

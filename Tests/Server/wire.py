@@ -1,9 +1,33 @@
 """HTTP by hand: what is on the wire, byte by byte."""
 
 import json
+import pathlib
+import re
 import socket
 import ssl
 import struct
+
+import jsonschema_rs
+
+DOCUMENT = json.loads(
+    (pathlib.Path(__file__).resolve().parents[2] / "Sources/OpenAIServer/Resources/openapi.json").read_text())
+STORY = {"prompt": "Once upon a time", "max_tokens": 12, "temperature": 0}
+TALK = {"messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 12, "temperature": 0}
+LONG = {**STORY, "max_tokens": 490, "ignore_eos": True}
+
+
+def follows(name, value):
+    """Fails when a value does not follow the schema of this name."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
+    jsonschema_rs.validate(schema, value)
+
+
+def refused(reply, *statuses):
+    assert reply.status in statuses, (reply.status, reply.body[:300])
+    assert reply["content-type"] == "application/json"
+    assert re.fullmatch("[!-~]{1,128}", reply["x-request-id"])
+    follows("Error", reply.json())
+    return reply
 
 
 class Reply:
