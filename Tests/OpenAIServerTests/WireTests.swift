@@ -18,6 +18,16 @@ import Tokenizers
         #expect(JSON.number(-.infinity).jsonText == "null")
     }
 
+    @Test(arguments: ["01", "+1", "1.", ".5", "-", "1e", "1.e5", "--1", "1-2", "0x1", "NaN", "-.5", "1e+"])
+    func numbersThatAreNotJSONAreRefused(text: String) {
+        #expect(throws: TokenizerError.self) { try JSON(json: Array(text.utf8), name: "it") }
+    }
+
+    @Test(arguments: ["0", "-0", "10", "0.5", "-0.5e+10", "1E5", "1e-5"])
+    func numbersOfJSONAreRead(text: String) throws {
+        #expect(try JSON(json: Array(text.utf8), name: "it").double == Double(text))
+    }
+
     @Test func keysAreComparedWhole() {
         let keys = APIKeys(["secret-1", "secret-22"])
         #expect(keys.holder("Bearer secret-1") == 0)
@@ -58,5 +68,16 @@ import Tokenizers
         #expect(busy.status == .tooManyRequests)
         #expect(busy.headers.contains { $0.0 == .retryAfter && $0.1 == "7" })
         #expect(APIError(.closed, prompt: "prompt", retryAfter: 7).status == .serviceUnavailable)
+    }
+}
+
+extension TemplateValue {
+    /// A number, whole or not.
+    fileprivate var double: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .number(let value): value
+        default: nil
+        }
     }
 }

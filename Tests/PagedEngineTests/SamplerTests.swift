@@ -43,6 +43,15 @@ import Testing
         #expect(chiSquaredExcess(high, [1 / (1 + exp(-1)), 1 / (1 + exp(1))]) < 0)
     }
 
+    @Test(arguments: [5e-324, 1e-38, 1e-300]) func tinyPenaltiesAndTemperaturesStillDraw(tiny: Double) throws {
+        // The token of the prompt becomes as likely as a Float can say, and not more.
+        #expect(try draw([1, 5, 2], SamplingParams(repetitionPenalty: tiny), prompt: [0]).token == 0)
+        #expect(try draw([-1, 5, 2], SamplingParams(repetitionPenalty: tiny), prompt: [0]).token == 1)
+        #expect(try draw([1, 5, 2], SamplingParams(temperature: tiny)).token == 1)
+        #expect(
+            try draw([1, 5, 2], SamplingParams(repetitionPenalty: tiny, temperature: tiny), prompt: [0]).token == 0)
+    }
+
     // MARK: Distribution
 
     static let settings: [SamplingParams] = [

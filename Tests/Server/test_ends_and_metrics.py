@@ -49,7 +49,7 @@ def test_metrics(server, client):
             "vllm:prompt_tokens_total", "vllm:generation_tokens_total", "vllm:request_success_total",
             "vllm:time_to_first_token_seconds_count", "vllm:e2e_request_latency_seconds_count",
             "vllm:inter_token_latency_seconds_count", "vllm:request_time_per_output_token_seconds_count",
-            "vllm:request_queue_time_seconds_count", "vllm:prefix_cache_queries_total")}
+            "vllm:prefix_cache_queries_total")}
 
     client.completions.create(model=MODEL, prompt=STORY, max_tokens=1)
     server.settle()
@@ -61,8 +61,8 @@ def test_metrics(server, client):
     assert grown["vllm:prompt_tokens_total"] == answer.usage.prompt_tokens
     assert grown["vllm:generation_tokens_total"] == 9
     for name in ("vllm:request_success_total", "vllm:time_to_first_token_seconds_count",
-                 "vllm:e2e_request_latency_seconds_count", "vllm:request_time_per_output_token_seconds_count",
-                 "vllm:request_queue_time_seconds_count"):
+                 "vllm:e2e_request_latency_seconds_count", "vllm:request_time_per_output_token_seconds_count"
+                 ):
         assert grown[name] == 1, name
     assert grown["vllm:inter_token_latency_seconds_count"] == 8
     assert grown["vllm:prefix_cache_queries_total"] == answer.usage.prompt_tokens

@@ -91,6 +91,7 @@ package struct GenerationFields: Sendable {
     }
 
     private static func beam(_ fields: FieldReader, _ params: SamplingParams) throws(APIError) -> BeamSearchParams? {
+        let lengthPenalty = try fields.number("length_penalty", in: -100...100) ?? 1
         guard try fields.bool("use_beam_search") == true else { return nil }
         guard let maxTokens = params.maxTokens else {
             throw .invalid("max_tokens", "max_tokens is missing; expected it where use_beam_search is true")
@@ -98,7 +99,7 @@ package struct GenerationFields: Sendable {
         return BeamSearchParams(
             beamWidth: params.n, maxTokens: max(1, maxTokens), ignoreEos: params.ignoreEos,
             temperature: fields["temperature"] == nil ? 0 : params.temperature,
-            lengthPenalty: try fields.number("length_penalty", in: -100...100) ?? 1,
+            lengthPenalty: lengthPenalty,
             includeStopStrInOutput: params.includeStopStrInOutput)
     }
 }

@@ -10,6 +10,13 @@ enum CompletionRoute {
         let body = try FieldReader(body: try await call.body())
         let request = try CompletionRequest(body)
         try call.check(model: request.fields.model, decoder.name)
+        // Together they need room in the queue; thousands would keep the engine from others until they are refused.
+        guard request.prompts.count <= decoder.llm.options.maxQueue else {
+            throw .invalid(
+                "prompt",
+                "prompt has \(request.prompts.count) prompts; expected at most "
+                    + "\(decoder.llm.options.maxQueue) (--max-queue)", code: "invalid_value")
+        }
         let prompts = try prompts(request, decoder, addSpecialTokens: try body.bool("add_special_tokens") ?? true)
         let answer = try await Answer(
             prompts.map { ($0, request.fields.mode) }, decoder, priority: request.fields.priority,

@@ -70,7 +70,11 @@ package struct Sampler: Sendable {
     ) throws(SamplingError) -> [TokenLogprob] {
         guard temperature != 0, temperature != 1 else { return try RowLogprobs(logits).top(count) }
         scores.removeAll(keepingCapacity: true)
-        for logit in logits { scores.append(Float(Double(logit) / temperature)) }
+        // A very small temperature must not make an infinity, whose distance to itself is no number.
+        let most = Double(Float.greatestFiniteMagnitude)
+        for logit in logits {
+            scores.append(logit == -.infinity ? logit : Float(max(-most, min(most, Double(logit) / temperature))))
+        }
         return try scores.withUnsafeBufferPointer { (scaled) throws(SamplingError) in
             try RowLogprobs(scaled).top(count)
         }
@@ -126,7 +130,8 @@ package struct Sampler: Sendable {
             if repeats { score = score > 0 ? score / params.repetitionPenalty : score * params.repetitionPenalty }
             let count = occurrences.count(of: token)
             if count > 0 { score -= params.frequencyPenalty * Double(count) + params.presencePenalty }
-            scores[token] = Float(score)
+            // A very small repetition penalty must not make an infinity, whose distance to itself is no number.
+            scores[token] = Float(min(score, Double(Float.greatestFiniteMagnitude)))
         }
     }
 }

@@ -141,6 +141,10 @@ private struct JSONParser {
         while let byte = current, byte >= 0x2B && byte <= 0x39 && byte != 0x2C && byte != 0x2F || byte | 0x20 == 0x65 {
             position += 1
         }
+        guard Self.isNumber(bytes[start..<position]) else {
+            position = start
+            throw failure("expected a value")
+        }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if let integer = Int(text) { return .integer(integer) }
         guard let number = Double(text), number.isFinite else {
@@ -148,6 +152,16 @@ private struct JSONParser {
             throw failure("expected a value")
         }
         return .number(number)
+    }
+
+    /// Whether text is a number of JSON: no plus sign before it, no zero before another digit, digits around a point.
+    private static func isNumber(_ text: ArraySlice<UInt8>) -> Bool {
+        func isDigit(_ byte: UInt8?) -> Bool { byte.map { (0x30...0x39).contains($0) } ?? false }
+        let digits = text.first == UInt8(ascii: "-") ? text.dropFirst() : text
+        guard isDigit(digits.first), isDigit(digits.last) else { return false }
+        if digits.first == UInt8(ascii: "0"), isDigit(digits.dropFirst().first) { return false }
+        guard let point = digits.firstIndex(of: UInt8(ascii: ".")) else { return true }
+        return isDigit(digits[point + 1])
     }
 
     private mutating func string() throws(TokenizerError) -> String {
