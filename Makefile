@@ -31,7 +31,6 @@ run: build ## build, check and time every operator: tables, JSON lines and a rep
 
 test: openblas ## run the whole test suite
 	ZOO_TUNING=off $(SWIFT) test -c release
-	$(SWIFT) build -c release --product zoo
 	PYTHON=$(PYTHON) Tests/Server/run.sh
 
 build: openblas ## build the command line
