@@ -8,6 +8,7 @@ ZOO_SCHEMA_CASES is their number, 300 by default; a thorough run:
 import collections
 import json
 import os
+import re
 
 import httpx
 import hypothesis
@@ -91,6 +92,7 @@ def test_requests(api, server, label, mode):
             check_events(api, response, GENERATING[label][1])
             excluded.append(CHECKS.get_one("response_schema_conformance"))
         case.validate_response(response, excluded_checks=excluded)
+        assert re.fullmatch("[!-~]{1,128}", response.headers["x-request-id"][0])
         if mode == "right":
             # What is right by the schema may still ask for what is not there: a token, a length, a model.
             assert response.status_code in (200, 400, 404), response.content
@@ -111,6 +113,7 @@ def test_requests_without_a_body(api, server, path):
     case = operation(api, f"GET {path}").Case()
     response = case.call(base_url=server.url)
     assert response.status_code == 200
+    assert re.fullmatch("[!-~]{1,128}", response.headers["x-request-id"][0])
     case.validate_response(response, excluded_checks=[CHECKS.get_one("positive_data_acceptance")])
 
 
