@@ -140,7 +140,7 @@ def test_pipelined_requests_are_answered_in_order(server):
     pytest.param("/v1/completions", {**STORY, "stream": True}, marks=pytest.mark.xfail(
         strict=True, reason="hummingbird does not tell a request's version: streams of HTTP/1.0 come in chunks"))])
 def test_http_1_0(server, path, body):
-    with Wire(server) as wire:
+    with Wire(server, timeout=10) as wire:
         reply = wire.send(request("POST" if body else "GET", path, body, version="1.0")).reply()
         assert reply.status == 200
         assert reply["transfer-encoding"] is None, "HTTP/1.0 has no chunks"
