@@ -7,6 +7,8 @@ package struct ChatRequest: Sendable {
     package let messages: [ChatMessage]
     /// Whether the template begins the assistant's message.
     package let addsGenerationPrompt: Bool
+    /// Whether the tokenizer frames what the template has written.
+    package let addsSpecialTokens: Bool
 
     /// - Throws: `APIError` that names the field.
     package init(_ body: FieldReader) throws(APIError) {
@@ -19,6 +21,7 @@ package struct ChatRequest: Sendable {
         try Self.refuseFormats(body)
         messages = try Self.messages(body["messages"])
         addsGenerationPrompt = try body.bool("add_generation_prompt") ?? true
+        addsSpecialTokens = try body.bool("add_special_tokens") ?? false
         var fields = try GenerationFields(body, maxTokens: nil)
         let asks = try body.bool("logprobs") ?? false
         let top = try body.integer("top_logprobs", in: 0...20)

@@ -34,11 +34,13 @@ enum ChatRoute {
     /// A conversation as the model was trained to read it.
     private static func prompt(_ request: ChatRequest, _ decoder: ServedModel.Decoder) throws(APIError) -> Prompt {
         .tokens(
-            try tokens(request.messages, decoder, addGenerationPrompt: request.addsGenerationPrompt))
+            try tokens(
+                request.messages, decoder, addGenerationPrompt: request.addsGenerationPrompt,
+                addSpecialTokens: request.addsSpecialTokens))
     }
 
     static func tokens(
-        _ messages: [ChatMessage], _ decoder: ServedModel.Decoder, addGenerationPrompt: Bool
+        _ messages: [ChatMessage], _ decoder: ServedModel.Decoder, addGenerationPrompt: Bool, addSpecialTokens: Bool
     ) throws(APIError) -> [Int] {
         guard let template = decoder.template, let tokenizer = decoder.llm.tokenizer else {
             throw .invalid(
@@ -48,7 +50,7 @@ enum ChatRoute {
         do {
             let text = try template.render(
                 messages: messages, addGenerationPrompt: addGenerationPrompt, variables: decoder.variables)
-            return try tokenizer.ids(of: text, addSpecialTokens: false)
+            return try tokenizer.ids(of: text, addSpecialTokens: addSpecialTokens)
         } catch let error as ChatTemplateError {
             throw .invalid("messages", error.description, code: "invalid_value")
         } catch {

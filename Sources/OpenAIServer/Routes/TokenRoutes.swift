@@ -17,7 +17,8 @@ enum TokenRoutes {
             }
             tokens = try ChatRoute.tokens(
                 try ChatRequest.messages(body["messages"]), decoder,
-                addGenerationPrompt: try body.bool("add_generation_prompt") ?? true)
+                addGenerationPrompt: try body.bool("add_generation_prompt") ?? true,
+                addSpecialTokens: try body.bool("add_special_tokens") ?? false)
         } else {
             guard let text = try body.string("prompt") else {
                 throw .invalid(
