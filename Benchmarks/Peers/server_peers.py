@@ -21,11 +21,10 @@ import time
 import urllib.request
 from pathlib import Path
 
-from bench_peers import SETTLE_SECONDS, Progress, find_zoo
+from bench_peers import SETTLE_SECONDS, Progress, find_zoo, machine
 from engine_runs import LLAMA, run
 from peer import Cannot
 from peer_tables import insert
-from rows import machine
 from server_shape import SERVED, write_both
 from workers import HERE
 
