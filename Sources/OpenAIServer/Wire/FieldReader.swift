@@ -97,7 +97,8 @@ extension TemplateValue {
     var wholeNumber: Int? {
         switch self {
         case .integer(let value): value
-        case .number(let value): Int(exactly: value)
+        // Beyond 2^53 a Double stands for several whole numbers.
+        case .number(let value): value.magnitude <= 9_007_199_254_740_992 ? Int(exactly: value) : nil
         default: nil
         }
     }
