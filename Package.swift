@@ -41,6 +41,7 @@ let package = Package(
         // Floor 1: data.
         .target(name: "TensorCore"),
         .target(name: "Tokenizers"),
+        .target(name: "ResourceBundle"),
 
         // Floor 2: the only Swift that imports C.
         .target(name: "Kernels", dependencies: ["CKernels", "COpenBLAS", "TensorCore"]),
@@ -70,13 +71,13 @@ let package = Package(
             dependencies: ["AttentionCore", "Kernels", "TensorCore", "Tokenizers", "TransformerBlocks"]),
 
         // Beside the floors: the model that comes with the project.
-        .target(name: "DefaultModel", resources: [.copy("Resources/default-model")]),
+        .target(name: "DefaultModel", dependencies: ["ResourceBundle"], resources: [.copy("Resources/default-model")]),
 
         // Floor 7: the server. Nothing below knows of it.
         .target(
             name: "OpenAIServer",
             dependencies: [
-                "PagedEngine", "TensorCore", "Tokenizers", "TransformerBlocks",
+                "PagedEngine", "ResourceBundle", "TensorCore", "Tokenizers", "TransformerBlocks",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -94,7 +95,7 @@ let package = Package(
             name: "zoo",
             dependencies: [
                 "AttentionOperators", "AttentionCore", "BenchHarness", "DefaultModel", "Kernels", "OpenAIServer",
-                "OperatorPlugins", "PagedEngine", "TensorCore", "Tokenizers", "TransformerBlocks",
+                "OperatorPlugins", "PagedEngine", "ResourceBundle", "TensorCore", "Tokenizers", "TransformerBlocks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),

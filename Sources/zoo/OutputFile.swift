@@ -1,7 +1,7 @@
 import Foundation
 import TensorCore
 
-/// Safetensors files that commands write.
+/// Files that commands write.
 enum OutputFile {
     /// Fails before any work is done when the file could not be written for want of its folder.
     static func checkFolder(_ path: String?) throws {
@@ -19,6 +19,15 @@ enum OutputFile {
             try SafetensorsFile.write(tensors, metadata: metadata, to: path)
         } catch {
             throw CommandFailure(.usage, "--output '\(path)' cannot be written: \(error.description)")
+        }
+    }
+
+    /// Writes the line of `--json`.
+    static func write(_ line: String, to path: String) throws {
+        do {
+            try Data(line.utf8).write(to: URL(fileURLWithPath: path))
+        } catch {
+            throw CommandFailure(.usage, "--json '\(path)' cannot be written")
         }
     }
 }

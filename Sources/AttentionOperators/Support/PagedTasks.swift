@@ -234,7 +234,7 @@ struct PagedTasks: Sendable {
     }
 
     /// Floats of a thread's scratch memory for merging.
-    var mergeFloats: Int { 2 * problem.heads }
+    var mergeFloats: Int { splits.isEmpty ? 0 : 2 * problem.heads }
 
     /// Floats of the state of so many rows.
     func stateFloats(_ rows: Int) -> Int { rows * layout.outputStride + 2 * rows.roundedUp(to: 16) }
@@ -258,7 +258,7 @@ struct PagedTasks: Sendable {
         return Workspace.bytes(floats: scratchFloats) * max(1, min(context.threads, tasks.count))
             + PlannedBytes.list(of: 2 * tasks.count + splits.count + mergePieces.count)
             + (partialFloats == 0 ? 0 : Workspace.bytes(floats: partialFloats))
-            + (splits.isEmpty ? 0 : Workspace.bytes(floats: mergeFloats) * context.threads)
+            + Workspace.bytes(floats: mergeFloats) * context.threads
     }
 }
 

@@ -28,9 +28,6 @@ package struct ChatRequest: Sendable {
         guard asks || top == nil || top == 0 else {
             throw .invalid("top_logprobs", "top_logprobs is set; expected it only where logprobs is true")
         }
-        guard !fields.streams || fields.params.promptLogprobs == nil else {
-            throw .invalid("prompt_logprobs", "prompt_logprobs is set; expected it only where stream is not true")
-        }
         fields.params.logprobs = asks ? top ?? 0 : nil
         guard fields.params.maxTokens != 0 else {
             throw .invalid("max_tokens", expected: "at least 1", actual: .integer(0))

@@ -33,8 +33,8 @@ package struct GenerationFields: Sendable {
         guard beam == nil || !streams else {
             throw .invalid("stream", "stream is true; expected false where use_beam_search is true")
         }
-        guard params.candidateCount == params.n || !streams else {
-            throw .invalid("stream", "stream is true; expected false where best_of is larger than n")
+        guard !streams || params.promptLogprobs == nil else {
+            throw .invalid("prompt_logprobs", "prompt_logprobs is set; expected it only where stream is not true")
         }
     }
 

@@ -86,11 +86,9 @@ private struct ChatPieces: AnswerPieces {
         (0..<fields.params.n).map { piece($0, ["role": "assistant", "content": ""]) }
     }
 
-    mutating func pieces(request: Int, _ news: RequestNews) -> [JSON] {
-        guard case .delta(let delta) = news else {
-            if case .ended(let output) = news { usage.add(output) }
-            return []
-        }
+    mutating func note(_ output: RequestOutput) { usage.add(output) }
+
+    func pieces(request: Int, _ delta: RequestDelta) -> [JSON] {
         var result: [JSON] = []
         if !delta.text.isEmpty || (fields.params.logprobs != nil && !delta.tokenIds.isEmpty) {
             let list = fields.params.logprobs.map { logprobs.chat(delta.logprobs ?? [], top: $0) }

@@ -111,28 +111,24 @@ private struct CompletionPieces: AnswerPieces {
         }
     }
 
-    mutating func pieces(request number: Int, _ news: RequestNews) -> [JSON] {
-        switch news {
-        case .ended(let output):
-            usage.add(output, promptOnly: request.promptOnly)
-            return []
-        case .delta(let delta):
-            let place = self.number(number, delta.index)
-            var result: [JSON] = []
-            let says = !delta.text.isEmpty || (params.logprobs != nil && !delta.tokenIds.isEmpty)
-            if !request.promptOnly, says {
-                var offset = offsets[place] ?? (request.echoes ? text(of: prompts[number]).unicodeScalars.count : 0)
-                let tokens = zip(delta.tokenIds, delta.logprobs ?? []).map { (id: $0, list: Optional($1)) }
-                let list = params.logprobs.map { logprobs.completion(tokens, top: $0, offset: &offset) }
-                offsets[place] = offset
-                result.append(choice(place, delta.text, list))
-            }
-            if let reason = delta.finishReason {
-                result.append(
-                    choice(place, "", nil, finish: request.promptOnly ? .length : reason, stop: delta.stopReason))
-            }
-            return result.map { frame.json(choices: [$0], usage: nil) }
+    mutating func note(_ output: RequestOutput) { usage.add(output, promptOnly: request.promptOnly) }
+
+    mutating func pieces(request number: Int, _ delta: RequestDelta) -> [JSON] {
+        let place = self.number(number, delta.index)
+        var result: [JSON] = []
+        let says = !delta.text.isEmpty || (params.logprobs != nil && !delta.tokenIds.isEmpty)
+        if !request.promptOnly, says {
+            var offset = offsets[place] ?? (request.echoes ? text(of: prompts[number]).unicodeScalars.count : 0)
+            let tokens = zip(delta.tokenIds, delta.logprobs ?? []).map { (id: $0, list: Optional($1)) }
+            let list = params.logprobs.map { logprobs.completion(tokens, top: $0, offset: &offset) }
+            offsets[place] = offset
+            result.append(choice(place, delta.text, list))
         }
+        if let reason = delta.finishReason {
+            result.append(
+                choice(place, "", nil, finish: request.promptOnly ? .length : reason, stop: delta.stopReason))
+        }
+        return result.map { frame.json(choices: [$0], usage: nil) }
     }
 
     func ending() -> [JSON] { frame.includesUsage ? [frame.json(choices: [], usage: usage.json)] : [] }

@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import HummingbirdCore
+import PagedEngine
 import TensorCore
 import Tokenizers
 import TransformerBlocks
@@ -18,7 +19,13 @@ enum EmbeddingRoute {
         }
         let body = try FieldReader(body: try await call.body())
         try call.check(model: try body.string("model"), encoder.name)
-        let texts = try texts(body["input"], encoder.encoder)
+        // Tokens, which OpenAI allows too, are turned back into text.
+        let texts = try body.prompts("input").map { prompt in
+            switch prompt {
+            case .text(let text): text
+            case .tokens(let tokens): encoder.encoder.tokenizer.decode(tokens)
+            }
+        }
         let format = try body.string("encoding_format") ?? "float"
         guard ["float", "base64"].contains(format) else {
             throw .invalid("encoding_format", expected: "float or base64", actual: .string(format))
@@ -42,24 +49,6 @@ enum EmbeddingRoute {
         ])
     }
 
-    /// One text or several; tokens, which OpenAI allows too, are turned back into text.
-    private static func texts(_ value: JSON?, _ encoder: TextEncoder) throws(APIError) -> [String] {
-        let expected = "a text, a list of texts, a list of tokens or a list of lists of tokens"
-        guard let value else {
-            throw .invalid("input", "input is missing; expected \(expected)", code: "missing_required_parameter")
-        }
-        if case .string(let text) = value { return [text] }
-        guard case .array(let items) = value, !items.isEmpty else {
-            throw .invalid("input", expected: expected, actual: value)
-        }
-        if let texts = value.texts { return texts }
-        let lists = value.wholeNumbers.map { [$0] } ?? items.compactMap(\.wholeNumbers)
-        guard lists.count == items.count || value.wholeNumbers != nil else {
-            throw .invalid("input", expected: expected, actual: value)
-        }
-        return lists.map { encoder.tokenizer.decode($0) }
-    }
-
     private static func encode(
         _ texts: [String], _ encoder: TextEncoder
     ) async throws(APIError) -> (vectors: [[Float]], tokens: Int) {
@@ -67,8 +56,9 @@ enum EmbeddingRoute {
             queue.async {
                 continuation.resume(
                     returning: Result {
-                        let count = try texts.reduce(0) { $0 + (try encoder.tokens($1).count) }
-                        let vectors = try encoder.encode(texts).floats()
+                        let encodings = try texts.map { try encoder.tokens($0) }
+                        let count = encodings.reduce(0) { $0 + $1.count }
+                        let vectors = try encoder.encode(cut: encodings).floats()
                         let width = encoder.width
                         return (texts.indices.map { Array(vectors[$0 * width..<($0 + 1) * width]) }, count)
                     })

@@ -3,6 +3,7 @@ import HTTPTypes
 import HummingbirdCore
 import NIOCore
 import PagedEngine
+import ResourceBundle
 import Tokenizers
 import TransformerBlocks
 
@@ -75,7 +76,9 @@ enum InformationRoutes {
 
     /// The page and the document of the routes.
     static func resource(_ name: String, type: String, _ call: RouteCall) throws(APIError) -> Response {
-        guard let data = ServerResources.data(name) else {
+        guard let path = ResourceBundle.path(of: "Resources/\(name)", module: "OpenAIServer"),
+            let data = FileManager.default.contents(atPath: path)
+        else {
             throw .fault("'\(name)' is not beside the executable, in AttentionZoo_OpenAIServer.resources")
         }
         var headers: HTTPFields = [.contentType: type]

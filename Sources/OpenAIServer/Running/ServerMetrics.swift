@@ -79,25 +79,22 @@ final class ServerMetrics: Sendable {
     func text(_ snapshot: EngineSnapshot?, model: ServedModel?) -> String {
         var text = MetricsText(model: model?.decoder?.name ?? model?.encoder?.name ?? "")
         if let snapshot { text.add(snapshot) }
-        let state = state.withLock { state in
-            (
-                state.firstToken, state.betweenTokens, state.perToken, state.wholeRequest, state.finished,
-                state.promptTokens, state.generatedTokens, state.refused
-            )
-        }
-        text.counter("vllm:prompt_tokens_total", "Tokens of the prompts of ended requests.", state.5)
-        text.counter("vllm:generation_tokens_total", "Tokens that were generated.", state.6)
+        let state = state.withLock { $0 }
+        text.counter("vllm:prompt_tokens_total", "Tokens of the prompts of ended requests.", state.promptTokens)
+        text.counter("vllm:generation_tokens_total", "Tokens that were generated.", state.generatedTokens)
         text.heading("vllm:request_success_total", "counter", "Continuations that ended, by why.")
         for reason in FinishReason.allCases {
             text.sample(
-                "vllm:request_success_total", "\(state.4[reason] ?? 0)", labels: [("finished_reason", reason.rawValue)])
+                "vllm:request_success_total", "\(state.finished[reason] ?? 0)",
+                labels: [("finished_reason", reason.rawValue)])
         }
-        text.counter("zoo:requests_refused_total", "Requests that found the queue full.", state.7)
-        text.histogram("vllm:time_to_first_token_seconds", "From arrival to the first token.", state.0)
-        text.histogram("vllm:inter_token_latency_seconds", "Between two tokens.", state.1)
+        text.counter("zoo:requests_refused_total", "Requests that found the queue full.", state.refused)
+        text.histogram("vllm:time_to_first_token_seconds", "From arrival to the first token.", state.firstToken)
+        text.histogram("vllm:inter_token_latency_seconds", "Between two tokens.", state.betweenTokens)
         text.histogram(
-            "vllm:request_time_per_output_token_seconds", "For each further token, a mean of every request.", state.2)
-        text.histogram("vllm:e2e_request_latency_seconds", "From arrival to end.", state.3)
+            "vllm:request_time_per_output_token_seconds", "For each further token, a mean of every request.",
+            state.perToken)
+        text.histogram("vllm:e2e_request_latency_seconds", "From arrival to end.", state.wholeRequest)
         if let decoder = model?.decoder {
             text.heading("zoo:attention_operator_info", "gauge", "The operators in use.")
             let operators = decoder.operators

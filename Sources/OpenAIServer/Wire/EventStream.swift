@@ -10,7 +10,9 @@ protocol AnswerPieces: Sendable {
     /// What comes before the first token.
     mutating func beginning() -> [JSON]
     /// What a continuation's news become.
-    mutating func pieces(request: Int, _ delta: RequestNews) -> [JSON]
+    mutating func pieces(request: Int, _ delta: RequestDelta) -> [JSON]
+    /// Notes what a request used.
+    mutating func note(_ output: RequestOutput)
     /// What comes after the last token.
     mutating func ending() -> [JSON]
 }
@@ -60,13 +62,11 @@ enum EventStream {
                 var failure: APIError?
                 switch piece {
                 case .delta(let request, let delta):
-                    for piece in pieces.pieces(request: request, .delta(delta)) {
+                    for piece in pieces.pieces(request: request, delta) {
                         try await send("data: \(piece.jsonText)\n\n")
                     }
-                case .ended(let request, .success(let output)):
-                    for piece in pieces.pieces(request: request, .ended(output)) {
-                        try await send("data: \(piece.jsonText)\n\n")
-                    }
+                case .ended(_, .success(let output)):
+                    pieces.note(output)
                     open -= 1
                 case .ended(_, .failure(let error)): failure = APIError(error, prompt: "prompt", retryAfter: 1)
                 case .interrupted(let reason): failure = answer.error(reason)
@@ -78,12 +78,6 @@ enum EventStream {
         for piece in pieces.ending() { try await send("data: \(piece.jsonText)\n\n") }
         try await send("data: [DONE]\n\n")
     }
-}
-
-/// What pieces are made of.
-enum RequestNews: Sendable {
-    case delta(RequestDelta)
-    case ended(RequestOutput)
 }
 
 /// Looks after a stream that is being written: breaks its waits for a comment, and ends it where its reader stands still.

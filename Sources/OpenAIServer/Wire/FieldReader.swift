@@ -1,3 +1,4 @@
+import PagedEngine
 import Tokenizers
 
 /// The fields of a request's object; a field that is null is not there.
@@ -80,6 +81,23 @@ package struct FieldReader {
             throw .invalid(name, expected: (single ? "a text or " : "") + "a list of texts", actual: value)
         }
         return result
+    }
+
+    /// What a model is to read: one text, several, one list of tokens, or several.
+    func prompts(_ name: String) throws(APIError) -> [Prompt] {
+        let expected = "a text, a list of texts, a list of tokens or a list of lists of tokens"
+        guard let value = self[name] else {
+            throw .invalid(name, "\(name) is missing; expected \(expected)", code: "missing_required_parameter")
+        }
+        if case .string(let text) = value { return [.text(text)] }
+        guard case .array(let items) = value, !items.isEmpty else {
+            throw .invalid(name, expected: expected, actual: value)
+        }
+        if let texts = value.texts { return texts.map(Prompt.text) }
+        if let tokens = value.wholeNumbers { return [.tokens(tokens)] }
+        let lists = items.compactMap(\.wholeNumbers)
+        guard lists.count == items.count else { throw .invalid(name, expected: expected, actual: value) }
+        return lists.map(Prompt.tokens)
     }
 
     /// Refuses fields that ask for what is not built.

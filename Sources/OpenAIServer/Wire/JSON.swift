@@ -17,7 +17,7 @@ extension TemplateValue {
         case .bool(let value): text += value ? "true" : "false"
         case .integer(let value): text += "\(value)"
         case .number(let value): text += value.isFinite ? "\(value)" : "null"
-        case .string(let value): Self.quote(value, into: &text)
+        case .string(let value): text += value.jsonQuoted()
         case .array(let items):
             text += "["
             for (index, item) in items.enumerated() {
@@ -29,30 +29,12 @@ extension TemplateValue {
             text += "{"
             for (index, field) in fields.enumerated() {
                 if index > 0 { text += "," }
-                Self.quote(field.name, into: &text)
+                text += field.name.jsonQuoted()
                 text += ":"
                 field.value.write(to: &text)
             }
             text += "}"
         }
-    }
-
-    private static func quote(_ value: String, into text: inout String) {
-        text += "\""
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\"": text += "\\\""
-            case "\\": text += "\\\\"
-            case "\n": text += "\\n"
-            case "\r": text += "\\r"
-            case "\t": text += "\\t"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
-                let digits = String(scalar.value, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: text.unicodeScalars.append(scalar)
-            }
-        }
-        text += "\""
     }
 
     /// A word for what a value is, in complaints.

@@ -71,7 +71,10 @@ package final class Engine {
     package var pageSize: Int { options.pageSize }
 
     /// The names of the operators for prompts and for single tokens; `nil` before the first step, where the dispatcher chooses.
-    var operatorNames: (prefill: String?, decode: String?) { store.operators.names }
+    var operatorNames: (prefill: String?, decode: String?) {
+        let own = options.attention.first?.name
+        return store.operators.names(own: own == AttentionSpecification.automatic ? nil : own)
+    }
 
     /// Whether a request is not finished.
     package var hasWork: Bool { scheduler.hasWork }

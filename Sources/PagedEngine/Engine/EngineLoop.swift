@@ -106,7 +106,8 @@ final class EngineLoop: @unchecked Sendable {
             admit(&backlog, engine, &listeners)
             note(engine)
             guard engine.hasWork else { continue }
-            defer { note(engine) }
+            // A next step notes what came of this one.
+            defer { if !engine.hasWork { note(engine) } }
             do throws(EngineError) {
                 for event in try engine.step() { tell(event, &listeners) }
             } catch {

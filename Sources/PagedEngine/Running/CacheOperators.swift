@@ -25,8 +25,9 @@ package struct CacheOperators: Sendable {
     }
 
     /// The names of the operators for prompts and for single tokens; `nil` where the dispatcher has not been asked yet.
-    var names: (prefill: String?, decode: String?) {
-        let chosen = choices.first?.id
+    /// - Parameter own: the layers' own operator, where it has a name.
+    func names(own: String?) -> (prefill: String?, decode: String?) {
+        let chosen = own ?? choices.first?.id
         return (prefill?.specification.name ?? chosen, decode?.specification.name ?? chosen)
     }
 
@@ -128,8 +129,10 @@ private final class OperatorChoices: Sendable {
         for attention: ResolvedAttention, _ call: StoredAttentionCall,
         _ problem: () throws(AttentionError) -> AttentionProblem
     ) throws(AttentionError) -> ConfiguredOperator {
-        let isChosen = attention.specification.name == AttentionSpecification.automatic
-        if isChosen, let choice = known.withLock({ $0[call.layer] }) { return choice }
+        guard attention.specification.name == AttentionSpecification.automatic else {
+            return try attention.choose(for: try problem(), context: call.context)
+        }
+        if let choice = known.withLock({ $0[call.layer] }) { return choice }
         let choice = try attention.choose(for: try problem(), context: call.context)
         known.withLock { $0[call.layer] = choice }
         return choice

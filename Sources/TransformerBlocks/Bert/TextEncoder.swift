@@ -90,7 +90,14 @@ public struct TextEncoder: Sendable {
     ) throws(ModelError) -> Tensor {
         var encodings: [Encoding] = []
         for text in texts { encodings.append(try tokens(text)) }
-        let result = Tensor(zeros: [texts.count, width])
+        return try encode(cut: encodings, progress: progress)
+    }
+
+    /// The same of texts that are cut into tokens already, by ``tokens(_:)``.
+    package func encode(
+        cut encodings: [Encoding], progress: ((_ done: Int, _ total: Int) -> Void)? = nil
+    ) throws(ModelError) -> Tensor {
+        let result = Tensor(zeros: [encodings.count, width])
         var start = 0
         while start < encodings.count {
             let end = Self.batchEnd(encodings, from: start)
@@ -102,7 +109,7 @@ public struct TextEncoder: Sendable {
                 target.copyMemory(from: rows.baseAddress, byteCount: rows.count * DType.float32.byteWidth)
             }
             start = end
-            progress?(start, texts.count)
+            progress?(start, encodings.count)
         }
         return result
     }

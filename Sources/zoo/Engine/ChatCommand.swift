@@ -52,25 +52,13 @@ struct ChatCommand: ParsableCommand {
     }
 
     private func template(_ directory: String) throws -> (ChatTemplate, [TemplateValue.Field]) {
-        do {
-            let configuration = try TokenizerConfiguration(directory: directory)
-            if let chatTemplate {
-                guard let source = try? String(contentsOfFile: chatTemplate, encoding: .utf8) else {
-                    throw CommandFailure(.data, "--chat-template '\(chatTemplate)' cannot be read")
-                }
-                return (try ChatTemplate(source, name: chatTemplate), configuration.templateVariables)
-            }
-            guard let template = try configuration.chatTemplate() else {
-                throw CommandFailure(
-                    .data, "'\(directory)' has no chat template",
-                    advice: "give one with --chat-template, or use 'zoo generate'")
-            }
-            return (template, configuration.templateVariables)
-        } catch let error as TokenizerError {
-            throw CommandFailure(.data, error.description)
-        } catch let error as ChatTemplateError {
-            throw CommandFailure(.data, error.description)
+        let (template, variables) = try ChatTemplateFile.read(directory, instead: chatTemplate)
+        guard let template else {
+            throw CommandFailure(
+                .data, "'\(directory)' has no chat template",
+                advice: "give one with --chat-template, or use 'zoo generate'")
         }
+        return (template, variables)
     }
 
     /// The conversation as tokens; the template writes what frames it.

@@ -113,27 +113,17 @@ struct EngineBenchCommand: ParsableCommand {
         }
         if let json {
             let line = JSONLines.line(report)
-            if json == "-" { Terminal.out(line) } else { try write(line, to: json) }
+            if json == "-" { Terminal.out(line) } else { try OutputFile.write(line, to: json) }
         }
         if json != "-" { Terminal.out(report.text) }
     }
 
-    private func write(_ line: String, to path: String) throws {
-        do {
-            try Data(line.utf8).write(to: URL(fileURLWithPath: path))
-        } catch {
-            throw CommandFailure(.usage, "--json '\(path)' cannot be written")
-        }
-    }
-
     private func requests(vocabulary: Int, longest: Int) -> [EngineLoad.Arrival] {
         var random = CounterRandom(seed: seed)
-        func uniform() -> Double { (Double(random.next() >> 11) + 0.5) / Double(1 << 53) }
         func logNormal(_ mean: Double) -> Int {
             // The mean of a log-normal distribution is exp(mu + sigma² / 2).
             let sigma = 1.0
-            let normal = (-2 * log(uniform())).squareRoot() * cos(2 * .pi * uniform())
-            return max(1, Int(exp(log(mean) - sigma * sigma / 2 + sigma * normal).rounded()))
+            return max(1, Int(exp(log(mean) - sigma * sigma / 2 + sigma * random.normal()).rounded()))
         }
         let common = (0..<sharedLen).map { _ in Int.random(in: 0..<vocabulary, using: &random) }
         var time = 0.0
@@ -142,7 +132,7 @@ struct EngineBenchCommand: ParsableCommand {
             let input = min(means.map { logNormal($0.input) } ?? inputLen, longest - 1 - sharedLen)
             let output = min(means.map { logNormal($0.output) } ?? outputLen, longest - sharedLen - input)
             let prompt = common + (0..<max(1, input)).map { _ in Int.random(in: 0..<vocabulary, using: &random) }
-            if let requestRate { time -= log(uniform()) / requestRate }
+            if let requestRate { time -= log(random.openUniform()) / requestRate }
             let mode: GenerationRequest.Mode =
                 if let beam {
                     .beam(BeamSearchParams(beamWidth: beam, maxTokens: output, ignoreEos: true))
@@ -173,4 +163,21 @@ struct GoodputLimit {
         metric = String(parts[0])
         seconds = value / 1000
     }
+
+    /// Whether the times of a request, in seconds, are within the limit.
+    func holds(ttft: Double, tpot: Double?, e2el: Double) -> Bool {
+        switch metric {
+        case "ttft": ttft <= seconds
+        case "tpot": (tpot ?? 0) <= seconds
+        default: e2el <= seconds
+        }
+    }
+}
+
+extension CounterRandom {
+    /// A number above 0 and below 1, whose logarithm is finite.
+    mutating func openUniform() -> Double { (Double(next() >> 11) + 0.5) / Double(1 << 53) }
+
+    /// A number of the standard normal distribution (Box and Muller, 1958).
+    mutating func normal() -> Double { (-2 * log(openUniform())).squareRoot() * cos(2 * .pi * openUniform()) }
 }

@@ -77,13 +77,7 @@ struct EngineBenchReport: Encodable {
         itl = Times(traces.flatMap { trace in zip(trace.tokens.dropFirst(), trace.tokens).map { $0 - $1 } })
         e2el = Times(whole)
         let good = traces.indices.count { index in
-            limits.allSatisfy { limit in
-                switch limit.metric {
-                case "ttft": first[index] <= limit.seconds
-                case "tpot": (each[index] ?? 0) <= limit.seconds
-                default: whole[index] <= limit.seconds
-                }
-            }
+            limits.allSatisfy { $0.holds(ttft: first[index], tpot: each[index], e2el: whole[index]) }
         }
         goodputPerSecond = limits.isEmpty ? nil : Double(good) / outcome.seconds
         steps = outcome.steps

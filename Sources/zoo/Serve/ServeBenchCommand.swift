@@ -94,15 +94,7 @@ struct ServeBenchCommand: ParsableCommand {
         let report = ServeBenchReport(traces, seconds: seconds, url: url, limits: limits)
         if let json {
             let line = JSONLines.line(report)
-            if json == "-" {
-                Terminal.out(line)
-            } else {
-                do {
-                    try Data(line.utf8).write(to: URL(fileURLWithPath: json))
-                } catch {
-                    throw CommandFailure(.usage, "--json '\(json)' cannot be written")
-                }
-            }
+            if json == "-" { Terminal.out(line) } else { try OutputFile.write(line, to: json) }
         }
         if json != "-" { Terminal.out(report.text) }
         if report.failed > 0 { throw ExitCode(1) }
@@ -122,14 +114,13 @@ struct ServeBenchCommand: ParsableCommand {
 
     /// A draw from the gamma distribution of scale 1 (Marsaglia and Tsang, 2000).
     private static func gamma(shape: Double, _ random: inout CounterRandom) -> Double {
-        func uniform() -> Double { (Double(random.next() >> 11) + 0.5) / Double(1 << 53) }
-        if shape < 1 { return gamma(shape: shape + 1, &random) * pow(uniform(), 1 / shape) }
+        if shape < 1 { return gamma(shape: shape + 1, &random) * pow(random.openUniform(), 1 / shape) }
         let d = shape - 1.0 / 3
         let c = 1 / (9 * d).squareRoot()
         while true {
-            let normal = (-2 * log(uniform())).squareRoot() * cos(2 * .pi * uniform())
+            let normal = random.normal()
             let v = pow(1 + c * normal, 3)
-            if v > 0, log(uniform()) < normal * normal / 2 + d - d * v + d * log(v) { return d * v }
+            if v > 0, log(random.openUniform()) < normal * normal / 2 + d - d * v + d * log(v) { return d * v }
         }
     }
 }
@@ -176,13 +167,7 @@ struct ServeBenchReport: Encodable {
         itl = .init(good.flatMap { zip($0.pieces.dropFirst(), $0.pieces).map { $0 - $1 } })
         e2el = .init(good.map(whole))
         let kept = good.count { trace in
-            limits.allSatisfy { limit in
-                switch limit.metric {
-                case "ttft": first(trace) <= limit.seconds
-                case "tpot": (each(trace) ?? 0) <= limit.seconds
-                default: whole(trace) <= limit.seconds
-                }
-            }
+            limits.allSatisfy { $0.holds(ttft: first(trace), tpot: each(trace), e2el: whole(trace)) }
         }
         goodputPerSecond = limits.isEmpty ? nil : Double(kept) / seconds
     }

@@ -3,7 +3,6 @@ import Foundation
 import Logging
 import OpenAIServer
 import PagedEngine
-import Tokenizers
 import TransformerBlocks
 
 /// `zoo serve`: an OpenAI-compatible server.
@@ -175,7 +174,7 @@ struct ServeCommand: ParsableCommand {
         }
         let directory = try engine.directory()
         let llm = try engine.llm(seed: seed ?? UInt64.random(in: .min ... .max), maxQueue: maxQueue)
-        let (template, variables) = try template(directory)
+        let (template, variables) = try ChatTemplateFile.read(directory, instead: chatTemplate)
         return ServedModel(
             decoder: .init(
                 name: servedModelName ?? engine.model.map(Self.name) ?? "default", llm: llm, template: template,
@@ -184,22 +183,5 @@ struct ServeCommand: ParsableCommand {
 
     private static func name(_ directory: String) -> String {
         URL(fileURLWithPath: directory).standardizedFileURL.lastPathComponent
-    }
-
-    private func template(_ directory: String) throws -> (ChatTemplate?, [TemplateValue.Field]) {
-        do {
-            let configuration = try TokenizerConfiguration(directory: directory)
-            if let chatTemplate {
-                guard let source = try? String(contentsOfFile: chatTemplate, encoding: .utf8) else {
-                    throw CommandFailure(.data, "--chat-template '\(chatTemplate)' cannot be read")
-                }
-                return (try ChatTemplate(source, name: chatTemplate), configuration.templateVariables)
-            }
-            return (try configuration.chatTemplate(), configuration.templateVariables)
-        } catch let error as TokenizerError {
-            throw CommandFailure(.data, error.description)
-        } catch let error as ChatTemplateError {
-            throw CommandFailure(.data, error.description)
-        }
     }
 }

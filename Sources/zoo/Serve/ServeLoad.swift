@@ -101,17 +101,12 @@ struct ServeLoad: Sendable {
         request.method = .POST
         request.headers.add(name: "Content-Type", value: "application/json")
         if let apiKey { request.headers.add(name: "Authorization", value: "Bearer \(apiKey)") }
-        let name = model.map { ",\"model\":\(quoted($0))" } ?? ""
+        let name = model.map { ",\"model\":\($0.jsonQuoted())" } ?? ""
         let body =
             "{\"prompt\":\(arrival.tokens),\"max_tokens\":\(arrival.outputTokens),\"temperature\":0,\"ignore_eos\":true,"
             + "\"stream\":true,\"stream_options\":{\"include_usage\":true}\(name)}"
         request.body = .bytes(ByteBuffer(string: body))
         return request
-    }
-
-    private func quoted(_ text: String) -> String {
-        guard let data = try? JSONEncoder().encode(text) else { return "\"\"" }
-        return String(decoding: data, as: UTF8.self)
     }
 
     /// Notes an event.

@@ -95,7 +95,7 @@ extension JinjaValue {
         case .float(let value):
             if value.isNaN { return "NaN" }
             return value.isInfinite ? (value < 0 ? "-Infinity" : "Infinity") : Self.text(of: value)
-        case .string(let value): return Self.jsonString(value, isASCII: style.isASCII)
+        case .string(let value): return value.jsonQuoted(isASCII: style.isASCII)
         case .list(let list):
             var parts: [String] = []
             for item in list.items { parts.append(try item.json(style, depth: depth + 1)) }
@@ -108,7 +108,7 @@ extension JinjaValue {
             }
             var parts: [String] = []
             for (key, value) in fields {
-                let name = Self.jsonString(key, isASCII: style.isASCII)
+                let name = key.jsonQuoted(isASCII: style.isASCII)
                 parts.append(name + style.keySeparator + (try value.json(style, depth: depth + 1)))
             }
             return Self.wrapped(parts, "{", "}", style, depth)
@@ -133,28 +133,6 @@ extension JinjaValue {
         let inner = "\n" + String(repeating: " ", count: indent * (depth + 1))
         let outer = "\n" + String(repeating: " ", count: indent * depth)
         return open + inner + parts.joined(separator: style.itemSeparator + inner) + outer + close
-    }
-
-    private static func jsonString(_ text: String, isASCII: Bool) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case "\u{8}": result += "\\b"
-            case "\u{C}": result += "\\f"
-            default:
-                if scalar.value < 0x20 || isASCII && scalar.value > 0x7E {
-                    for unit in String(scalar).utf16 { result += "\\u" + hex(UInt32(unit), digits: 4) }
-                } else {
-                    result.unicodeScalars.append(scalar)
-                }
-            }
-        }
-        return result + "\""
     }
 }
 
