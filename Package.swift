@@ -56,12 +56,13 @@ let package = Package(
             plugins: ["RegistryPlugin"]),
         .target(
             name: "OperatorPlugins", dependencies: ["AttentionCore", "CZooPlugin", "Kernels", "TensorCore"]),
+        .target(name: "Quantization", dependencies: ["Kernels", "TensorCore"]),
 
         // Floor 5: models.
         .target(
             name: "TransformerBlocks",
             dependencies: [
-                "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
+                "AttentionCore", "Kernels", "Quantization", "TensorCore", "Tokenizers",
                 .product(name: "Yams", package: "Yams"),
             ]),
 
@@ -109,8 +110,8 @@ let package = Package(
         .target(
             name: "AttentionZoo",
             dependencies: [
-                "AttentionOperators", "AttentionCore", "Kernels", "OperatorPlugins", "PagedEngine", "TensorCore",
-                "Tokenizers", "TransformerBlocks",
+                "AttentionOperators", "AttentionCore", "Kernels", "OperatorPlugins", "PagedEngine", "Quantization",
+                "TensorCore", "Tokenizers", "TransformerBlocks",
             ]),
         .target(name: "AttentionTesting", dependencies: ["AttentionCore", "Kernels", "TensorCore"]),
         .target(name: "BenchHarness", dependencies: ["AttentionCore", "Kernels", "TensorCore"]),
@@ -140,6 +141,7 @@ let package = Package(
         .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore"]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"]),
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TensorCore"]),
+        .testTarget(name: "QuantizationTests", dependencies: ["Quantization", "Kernels", "TensorCore"]),
         .testTarget(
             name: "AttentionCoreTests",
             dependencies: [

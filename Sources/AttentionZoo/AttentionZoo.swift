@@ -4,6 +4,7 @@
 @_exported public import Kernels
 @_exported public import OperatorPlugins
 @_exported public import PagedEngine
+@_exported public import Quantization
 @_exported public import TensorCore
 @_exported public import Tokenizers
 @_exported public import TransformerBlocks
