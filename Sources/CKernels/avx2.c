@@ -10,6 +10,7 @@
 #define DOT_RUN 128
 #define HAS_HALF
 #define V_PAIRS(a, b) __builtin_ia32_pmaddwd256((a), (b))
+#define V_BYTE_PAIRS(a, b) __builtin_ia32_pmaddubsw256((vc_gcc)(a), (vc_gcc)(b))
 #define ISA_NAME "avx2"
 #define TABLE zoo_table_avx2
 

@@ -10,6 +10,7 @@
 #define DOT_RUN 128
 #define HAS_HALF
 #define V_PAIRS(a, b) __builtin_ia32_pmaddwd512((a), (b))
+#define V_BYTE_PAIRS(a, b) __builtin_ia32_pmaddubsw512((vc_gcc)(a), (vc_gcc)(b))
 #define ISA_NAME "avx512"
 #define TABLE zoo_table_avx512
 

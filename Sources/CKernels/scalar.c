@@ -8,6 +8,9 @@
 #define V_FMA(a, b, c) ((a) * (b) + (c))
 #define S_FMA(a, b, c) ((a) * (b) + (c))
 #define DOT_RUN 32
+#ifdef __SSE2__
+#define V_PAIRS(a, b) __builtin_ia32_pmaddwd128((a), (b))
+#endif
 #define ISA_NAME "scalar"
 #define TABLE zoo_table_scalar
 

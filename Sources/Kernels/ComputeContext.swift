@@ -20,6 +20,16 @@ public struct ComputeContextError: Error, Sendable, Hashable, CustomStringConver
     public var description: String { "\(variable) is '\(actual)'; expected \(expected)" }
 }
 
+/// How products with quantised weights take their rows.
+///
+/// The results differ; those of one of them do not depend on how many rows there are.
+public enum Activations: String, Sendable, Hashable, Codable, CaseIterable {
+    /// In bytes, each 32 inputs of a row with a scale: an approximation within 1/254 of the largest of the 32.
+    case int8
+    /// As they are: what the dequantised weight in F32 gives.
+    case float32
+}
+
 /// Where and how kernels run: threads and instruction set.
 ///
 /// The number of threads never changes a result's bits.
@@ -32,6 +42,8 @@ public struct ComputeContext: Sendable {
     public private(set) var maxBytes: Int?
     /// What calls on this machine have shown about choices that change time alone; `nil`: rules decide.
     public var tuning: Tuning?
+    /// How products with quantised weights take their rows.
+    public var activations = Activations.int8
     /// The microkernels in use.
     package let kernels: KernelTable
     /// The instruction set of the kernels, for example `avx512`.

@@ -34,20 +34,48 @@ public enum DenseLayers {
     public static func linear(
         _ x: Tensor, _ weight: PackedMatrix, bias: Tensor? = nil, context: ComputeContext
     ) throws(TensorError) -> Tensor {
+        try linear(x, [.float(weight)], bias: bias, context: context)
+    }
+
+    /// `x · Wᵀ + bias` for weights one below the other: x `[rows, inputs]`, result `[rows, outputs of all]`.
+    ///
+    /// Products with quantised weights take rows by ``ComputeContext/activations``. Cost: 2 · rows · inputs · outputs
+    /// operations.
+    /// - Throws: ``TensorCore/TensorError`` when shapes or element types do not fit.
+    public static func linear(
+        _ x: Tensor, _ weights: [ProductWeight], bias: Tensor? = nil, context: ComputeContext
+    ) throws(TensorError) -> Tensor {
         let rows = x.shape.dimensions.first ?? 0
-        try check(x, [rows, weight.inputs])
-        if let bias { try check(bias, [weight.outputs]) }
+        let outputs = weights.reduce(0) { $0 + $1.outputs }
+        if let bias { try check(bias, [outputs]) }
         let table = context.kernels
-        guard table.panelWidth == weight.panelWidth else {
-            throw .shapeMismatch(from: [weight.panelWidth], to: [table.panelWidth])
+        for weight in weights {
+            try check(x, [rows, weight.inputs])
+            guard table.panelWidth == weight.panelWidth else {
+                throw .shapeMismatch(from: [weight.panelWidth], to: [table.panelWidth])
+            }
         }
-        let result = Tensor(unwritten: [rows, weight.outputs])
-        guard rows > 0, weight.outputs > 0 else { return result }
-        let job = LinearJob(
-            table: table, rows: rows, weight: weight, x: x.floatAddress, bias: bias?.floatAddress,
-            result: result.freshMutableAddress.assumingMemoryBound(to: Float.self))
-        job.run(context)
-        withExtendedLifetime((x, weight, bias)) {}
+        let result = Tensor(unwritten: [rows, outputs])
+        guard rows > 0, outputs > 0 else { return result }
+        var target = result.freshMutableAddress.assumingMemoryBound(to: Float.self)
+        var offsets = bias?.floatAddress
+        for weight in weights where weight.outputs > 0 {
+            switch weight {
+            case .float(let matrix):
+                LinearJob(
+                    table: table, rows: rows, weight: matrix, x: x.floatAddress, bias: offsets, result: target,
+                    stride: outputs
+                ).run(context)
+            case .quantized(let matrix):
+                QuantizedJob(
+                    table: table, rows: rows, weight: matrix, x: x.floatAddress, bias: offsets, result: target,
+                    stride: outputs
+                ).run(context)
+            }
+            target += weight.outputs
+            offsets = offsets.map { $0 + weight.outputs }
+        }
+        withExtendedLifetime((x, weights, bias)) {}
         return result
     }
 
@@ -127,6 +155,18 @@ public enum DenseLayers {
 }
 
 extension ComputeContext {
+    /// Stretches of panels for each thread when few rows read them once: long enough that fetching ahead pays, short
+    /// enough that a thread that is held up does not hold up the others.
+    private static let stretches = 4
+
+    /// Every panel of a weight, in stretches that one thread reads from end to end.
+    func forStretches(_ panels: Int, _ body: @Sendable (_ panel: Int) -> Void) {
+        let count = min(panels, threads == 1 ? 1 : threads * Self.stretches)
+        parallel(count) { index, _ in
+            for panel in index * panels / count..<(index + 1) * panels / count { body(panel) }
+        }
+    }
+
     /// Cuts rows into a few ranges for each thread.
     func parallelRows(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) {
         let step = max(16, (rows + threads * 4 - 1) / (threads * 4))

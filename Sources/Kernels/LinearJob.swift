@@ -11,15 +11,13 @@ struct LinearJob: @unchecked Sendable {
     let x: UnsafePointer<Float>
     let bias: UnsafePointer<Float>?
     let result: UnsafeMutablePointer<Float>
+    /// Floats between two rows of the result.
+    let stride: Int
 
     /// Rows whose packed tiles stay in the second-level cache beside one panel.
     private static let rowBlock = 168
     /// Inputs of those rows, likewise.
     private static let inputBlock = 1024
-    /// Stretches of panels for each thread when few rows read them once: long enough that fetching ahead pays, short
-    /// enough that a thread that is held up does not hold up the others.
-    private static let stretches = 4
-
     /// Floats of one tile; packing may store a vector over its end.
     private static func tileFloats(_ inputs: Int, _ table: KernelTable) -> Int { table.tileRows * inputs + 16 }
 
@@ -42,12 +40,12 @@ struct LinearJob: @unchecked Sendable {
         let count = min((rows + tileRows - 1) / tileRows, tilesInBlock)
         let tiles = Workspace.take(floats: count * tileFloats)
         defer { Workspace.giveBack(tiles) }
-        for firstRow in stride(from: 0, to: rows, by: tilesInBlock * tileRows) {
+        for firstRow in Swift.stride(from: 0, to: rows, by: tilesInBlock * tileRows) {
             let block = Block(
                 tiles: tiles.base, tileFloats: tileFloats, firstRow: firstRow,
                 rows: min(tilesInBlock * tileRows, rows - firstRow))
             // At least once, so that a product without inputs is its bias.
-            for firstInput in stride(from: 0, to: max(1, weight.inputs), by: Self.inputBlock) {
+            for firstInput in Swift.stride(from: 0, to: max(1, weight.inputs), by: Self.inputBlock) {
                 multiply(block, inputs: firstInput..<min(weight.inputs, firstInput + Self.inputBlock), context)
             }
         }
@@ -76,7 +74,7 @@ struct LinearJob: @unchecked Sendable {
                 Int64(inputs.count), 1)
         }
         if tileCount == 1 {
-            forStretches(context) { panel in
+            context.forStretches(panelCount) { panel in
                 multiply(block, inputs, panel, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode)
             }
             return
@@ -102,9 +100,9 @@ struct LinearJob: @unchecked Sendable {
         let column = panel * table.panelWidth
         let columns = min(table.panelWidth, weight.outputs - column)
         withPanelBias(panel, isFirst: inputs.lowerBound == 0) { panelBias in
-            for row in stride(from: 0, to: block.rows, by: table.tileRows) {
+            for row in Swift.stride(from: 0, to: block.rows, by: table.tileRows) {
                 table.c.pointee.project_tile(
-                    result + (block.firstRow + row) * weight.outputs + column, Int64(weight.outputs),
+                    result + (block.firstRow + row) * stride + column, Int64(stride),
                     block.tiles + row / table.tileRows * block.tileFloats, Int64(table.tileRows), cells, code,
                     panelBias, Int64(min(table.tileRows, block.rows - row)), Int64(inputs.count), Int64(columns))
             }
@@ -113,23 +111,14 @@ struct LinearJob: @unchecked Sendable {
 
     /// One row is its own tile.
     private func runOne(_ context: ComputeContext) {
-        forStretches(context) { panel in
+        context.forStretches(panelCount) { panel in
             let column = panel * table.panelWidth
             withPanelBias(panel, isFirst: true) { panelBias in
                 table.c.pointee.project_tile(
-                    result + column, Int64(weight.outputs), x, 1, weight.panelAddress(panel, from: 0),
+                    result + column, Int64(stride), x, 1, weight.panelAddress(panel, from: 0),
                     weight.kernelCode, panelBias, 1, Int64(weight.inputs),
                     Int64(min(table.panelWidth, weight.outputs - column)))
             }
-        }
-    }
-
-    /// Every panel, in stretches that one thread reads from end to end.
-    private func forStretches(_ context: ComputeContext, _ body: @Sendable (_ panel: Int) -> Void) {
-        let panels = panelCount
-        let count = min(panels, context.threads == 1 ? 1 : context.threads * Self.stretches)
-        context.parallel(count) { index, _ in
-            for panel in index * panels / count..<(index + 1) * panels / count { body(panel) }
         }
     }
 

@@ -165,6 +165,27 @@ struct zoo_byte_args {
     struct zoo_score_modifiers modifiers;  // ranges and masks are not read
 };
 
+// Inputs that share a scale when a row is put into bytes, and that a panel of codes keeps together.
+#define ZOO_QUANT_BLOCK 32
+
+// How a panel holds a weight of few bits: shared/quant.inl.h has the layout.
+struct zoo_quant_format {
+    int32_t bits;                // of a code as the panel holds it: 2, 3, 4 or 8
+    int32_t code_bits;           // of a code as it was made: without zeros, each is 2^(code_bits - 1)
+    int32_t scale_dtype;         // F32, F16 or BF16
+    int32_t has_zeros;
+    int64_t groups;              // that follow each other from the panel's address
+    int64_t group_blocks;        // blocks of ZOO_QUANT_BLOCK inputs in each
+};
+
+// Up to a tile of rows in bytes.
+struct zoo_quant_rows {
+    int64_t rows;
+    int8_t *bytes;               // [groups * group_blocks][ZOO_QUANT_BLOCK / 4][rows][4]
+    float *scales;               // [groups * group_blocks][rows]
+    float *sums;                 // [groups][rows] of scale times byte
+};
+
 struct zoo_kernel_table {
     const char *name;
     int32_t tile_rows;           // query rows that one register tile holds
@@ -213,6 +234,24 @@ struct zoo_kernel_table {
     // One panel [columns][panel width] of up to a panel's width of rows, as bits of 2 or 4 bytes; missing rows are zero.
     void (*pack_panel)(void *target, const void *rows, int64_t bytes, int64_t row_stride, int64_t column_stride,
                        int64_t count, int64_t columns);
+    // Bytes of one group of a panel.
+    int64_t (*quant_group_bytes)(const struct zoo_quant_format *format);
+    // One group of a panel. codes[output][stride] and the group's inputs in order: places[group_blocks *
+    // ZOO_QUANT_BLOCK], negative for none. scales and zeros (NULL: none) of output o at o * meta_stride.
+    void (*quant_pack_group)(void *cells, const struct zoo_quant_format *format, const uint8_t *codes, int64_t stride,
+                             const int32_t *places, const float *scales, const int16_t *zeros, int64_t meta_stride,
+                             int64_t count);
+    // Rows into bytes. order: the input at each place, negative for none; NULL: as they lie, zeros beyond `inner`.
+    // A block that is not finite has a scale of NaN.
+    void (*quant_pack_rows)(const struct zoo_quant_rows *target, const float *rows, int64_t stride, int64_t inner,
+                            const int32_t *order, const struct zoo_quant_format *format);
+    // c[rows][c_stride] = rows times one panel plus bias[panel width], NULL: none.
+    void (*quant_tile)(float *c, int64_t c_stride, const struct zoo_quant_rows *x, const void *panel,
+                       const struct zoo_quant_format *format, const float *bias, int64_t columns);
+    // A panel's groups with codes of 8 bits; quant_group_bytes of that format tells how long.
+    void (*quant_widen)(void *wide, const void *panel, const struct zoo_quant_format *format);
+    // A panel's groups in F32: [inputs][panel width].
+    void (*quant_to_float)(float *cells, const void *panel, const struct zoo_quant_format *format);
     void (*layer_norm_row)(float *target, const float *row, const float *gain, const float *bias, int64_t count,
                            float epsilon);
     void (*activate)(float *target, const float *source, int64_t count, int32_t activation);

@@ -3,11 +3,13 @@
 // An including file may define, for vectors of VL lanes:
 //   V_DOT4(sum, a, b)  sum + the four products of a lane, in one instruction
 //   V_PAIRS(a, b)      the sum of the two products of 16-bit numbers in a lane
+//   V_BYTE_PAIRS(a, b) the sums of two products of an unsigned with a signed byte, in 16 bits
 
 typedef int16_t vs __attribute__((ext_vector_type(2 * VL)));
 #ifdef V_PAIRS
 // Builtins of x86 take vectors of the older kind.
 typedef int16_t vs_gcc __attribute__((vector_size(4 * VL)));
+typedef char vc_gcc __attribute__((vector_size(4 * VL)));
 #endif
 #ifdef V_DOT4
 typedef int32_t vi_gcc __attribute__((vector_size(4 * VL)));

@@ -16,6 +16,7 @@
 #include "int8.inl.h"
 #include "pack8.inl.h"
 #include "attend8.inl.h"
+#include "quant.inl.h"
 
 const struct zoo_kernel_table TABLE = {
     .name = ISA_NAME,
@@ -37,6 +38,12 @@ const struct zoo_kernel_table TABLE = {
     .linear_tile = linear_tile,
     .project_tile = project_tile,
     .pack_panel = pack_panel,
+    .quant_group_bytes = quant_group_bytes,
+    .quant_pack_group = quant_pack_group,
+    .quant_pack_rows = quant_pack_rows,
+    .quant_tile = quant_tile,
+    .quant_widen = quant_widen,
+    .quant_to_float = quant_to_float,
     .layer_norm_row = layer_norm_row,
     .activate = activate,
     .add = add,

@@ -97,6 +97,25 @@ public struct QuantizedWeight: Sendable, Hashable {
     }
 }
 
+extension QuantizedWeight {
+    /// Whether the other weight can follow this one in one weight: everything but outputs and numbers is the same.
+    public func isStackable(with other: QuantizedWeight) -> Bool {
+        inputs == other.inputs && bits == other.bits && groupSize == other.groupSize && scaleType == other.scaleType
+            && (zeros == nil) == (other.zeros == nil) && groupIndex == other.groupIndex
+    }
+
+    /// Weights one below the other, each stackable with the first; `nil` of others, or of none.
+    package static func stacked(_ parts: [QuantizedWeight]) -> QuantizedWeight? {
+        guard let first = parts.first, parts.allSatisfy(first.isStackable) else { return nil }
+        if parts.count == 1 { return first }
+        return try? QuantizedWeight(
+            outputs: parts.reduce(0) { $0 + $1.outputs }, inputs: first.inputs, bits: first.bits,
+            groupSize: first.groupSize, codes: parts.flatMap(\.codes), scales: parts.flatMap(\.scales),
+            scaleType: first.scaleType, zeros: first.zeros == nil ? nil : parts.flatMap { $0.zeros ?? [] },
+            groupIndex: first.groupIndex)
+    }
+}
+
 /// A part of a quantised weight that does not fit the others.
 public struct QuantizedWeightError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The part.

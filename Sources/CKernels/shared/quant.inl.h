@@ -1,0 +1,334 @@
+// Products of rows with a weight in 2, 3, 4 or 8 bits: scale[o, g] * (code[o, i] - zero[o, g]).
+//
+//   y[r, o] = sum over groups g: scale[o, g] * (sum over blocks b of g: xs[r, b] * sum of code * xq  -  zero[o, g] * xt[r, g])
+//
+// xq are the row's inputs in signed bytes, xs their scale for each block of 32, xt[r, g] the sum of xs * xq over the group.
+// The inner sums are whole numbers and exact; everything else is added in order, so a row's bits are those of the row alone.
+//
+// A panel is a run of groups: scales[NR] of the scale type, zeros[NR] of 16 bits when it has any, then the codes of its
+// blocks. The codes of a block of 32 inputs, four inputs (a quad) to each lane of 32 bits:
+//   8 bits  [8 quads][NR][4]
+//   4 bits  [4][NR][4]  quad q low, quad q + 4 high
+//   2 bits  [2][NR][4]  quads q, q + 2, q + 4, q + 6 from the lowest bits up
+//   3 bits  as 2 bits, then [NR][4] with the third bit of quad q at bit q
+
+#define NO_UNROLL _Pragma("clang loop unroll(disable)")
+#define BLOCK_QUADS (ZOO_QUANT_BLOCK / 4)
+
+INLINE int64_t block_bytes(const int bits) { return (int64_t)bits * ZOO_QUANT_BLOCK / 8 * NR; }
+
+INLINE int64_t scale_bytes(int32_t dtype) { return dtype == ZOO_F32 ? 4 : 2; }
+
+INLINE int64_t group_head(const struct zoo_quant_format *f) {
+    return NR * (scale_bytes(f->scale_dtype) + (f->has_zeros ? 2 : 0));
+}
+
+static int64_t quant_group_bytes(const struct zoo_quant_format *f) {
+    return group_head(f) + f->group_blocks * block_bytes(f->bits);
+}
+
+// Lines of a block that hold whole codes, or two bits of each of three: quad = line + part * lines.
+#define QUAD_LINES(bits) ((bits) == 8 ? 8 : (bits) == 4 ? 4 : 2)
+
+// The codes of one quad in vector v of a block, one in each byte.
+INLINE vi quad_codes(const int bits, const char *block, const int line, const int part, const int v) {
+#define CELLS(line) v_load_bytes(block + ((line) * NR + v * VL) * 4)
+    const vi cells = CELLS(line);
+    if (bits == 8) return cells;
+    if (bits == 4) return (vi)((vu)cells >> (part * 4)) & 0x0f0f0f0f;
+    const vi low = (vi)((vu)cells >> (part * 2)) & 0x03030303;
+    if (bits == 2) return low;
+    const vi third = (vi)((vu)CELLS(2) >> (line + part * 2)) & 0x01010101;
+    return low | (vi)((vu)third << 2);
+#undef CELLS
+}
+
+INLINE vf group_zeros(const struct zoo_quant_format *f, const char *group, int v) {
+    if (!f->has_zeros) return v_set((float)(1 << (f->code_bits - 1)));
+    const vh bits = *(const vh_unaligned *)(group + NR * scale_bytes(f->scale_dtype) + v * VL * 2);
+    typedef int16_t vs_half __attribute__((ext_vector_type(VL)));
+    return __builtin_convertvector((vs_half)bits, vf);
+}
+
+// How far ahead codes are fetched when one row reads them: by measurement, as in project.inl.h.
+#define QUANT_AHEAD 2048
+
+// Makes the compiler keep an array in memory: registers are for the sums of products.
+#define IN_MEMORY(array) __asm__ volatile("" : : "r"(array) : "memory")
+
+// v_dot4 for unsigned bytes below 128: sums of two products fit 16 bits.
+INLINE vi v_dot4_small(vi sum, vi a, vi b) {
+#ifdef V_BYTE_PAIRS
+    return sum + (vi)V_PAIRS((vs_gcc)V_BYTE_PAIRS(a, b), (vs_gcc)((vi)(0x00010001)));
+#else
+    return v_dot4(sum, a, b);
+#endif
+}
+
+// Up to so many rows all sums fit the registers.
+#define FEW_SUMS (VL == 16 ? 4 : 1)
+
+INLINE void quant_rows(const int R, const int bits, const int is_small, float *target, int64_t stride, const struct zoo_quant_rows *x,
+                       const char *panel, const struct zoo_quant_format *f, const float *bias, int64_t columns) {
+    vf y[MR][NV], sum[MR][NV];
+    for (int i = 0; i < R; i++)
+        for (int v = 0; v < NV; v++) y[i][v] = bias ? v_load(bias + v * VL) : v_set(0);
+    const int8_t *bytes = x->bytes;
+    const float *scales = x->scales;
+    for (int64_t g = 0; g < f->groups; g++) {
+        const char *block = panel + group_head(f);
+        for (int i = 0; i < R; i++)
+            for (int v = 0; v < NV; v++) sum[i][v] = v_set(0);
+        if (R > FEW_SUMS) {
+            IN_MEMORY(y);
+            IN_MEMORY(sum);
+        }
+        for (int64_t b = 0; b < f->group_blocks; b++) {
+            vi s[MR][NV];
+            UNROLL
+            for (int i = 0; i < R; i++)
+                UNROLL
+                for (int v = 0; v < NV; v++) s[i][v] = (vi)(0);
+            if (R <= FEW_SUMS)
+                UNROLL
+                for (int64_t line = 0; line < block_bytes(bits); line += 64)
+                    __builtin_prefetch(block + QUANT_AHEAD + line, 0, 3);
+            UNROLL
+            for (int part = 0; part < BLOCK_QUADS / QUAD_LINES(bits); part++) {
+                const int8_t *fours = bytes + part * QUAD_LINES(bits) * R * 4;
+                NO_UNROLL
+                for (int line = 0; line < QUAD_LINES(bits); line++, fours += R * 4) {
+                    vi codes[NV];
+                    UNROLL
+                    for (int v = 0; v < NV; v++) codes[v] = quad_codes(bits, block, line, part, v);
+                    UNROLL
+                    for (int i = 0; i < R; i++) {
+                        const vi four = v_set_bytes(fours + i * 4);
+                        UNROLL
+                        for (int v = 0; v < NV; v++) s[i][v] = is_small ? v_dot4_small(s[i][v], codes[v], four) : v_dot4(s[i][v], codes[v], four);
+                    }
+                }
+            }
+            UNROLL
+            for (int i = 0; i < R; i++) {
+                const vf scale = v_set(scales[i]);
+                UNROLL
+                for (int v = 0; v < NV; v++)
+                    sum[i][v] = V_FMA(__builtin_convertvector(s[i][v], vf), scale, sum[i][v]);
+            }
+            if (R > FEW_SUMS) IN_MEMORY(sum);
+            block += block_bytes(bits);
+            bytes += R * ZOO_QUANT_BLOCK;
+            scales += R;
+        }
+        UNROLL
+        for (int v = 0; v < NV; v++) {
+            const vf scale = panel_vector(panel, f->scale_dtype, v * VL);
+            const vf zero = group_zeros(f, panel, v);
+            UNROLL
+            for (int i = 0; i < R; i++)
+                y[i][v] = V_FMA(scale, V_FMA(zero, v_set(-x->sums[g * R + i]), sum[i][v]), y[i][v]);
+        }
+        panel = block;
+    }
+    for (int i = 0; i < R; i++) {
+        float part[NR];
+        float *to = columns >= NR ? target + i * stride : part;
+        for (int v = 0; v < NV; v++) v_store(to + v * VL, y[i][v]);
+        if (columns < NR) __builtin_memcpy(target + i * stride, part, (size_t)columns * sizeof(float));
+    }
+}
+
+static void quant_tile(float *c, int64_t c_stride, const struct zoo_quant_rows *x, const void *panel,
+                       const struct zoo_quant_format *format, const float *bias, int64_t columns) {
+#define QUANT_2(R) quant_rows(R, 2, 1, c, c_stride, x, panel, format, bias, columns)
+#define QUANT_3(R) quant_rows(R, 3, 1, c, c_stride, x, panel, format, bias, columns)
+#define QUANT_4(R) quant_rows(R, 4, 1, c, c_stride, x, panel, format, bias, columns)
+#define QUANT_WIDE(R) quant_rows(R, 8, 1, c, c_stride, x, panel, format, bias, columns)
+#define QUANT_8(R) quant_rows(R, 8, 0, c, c_stride, x, panel, format, bias, columns)
+    switch (format->bits == 8 && format->code_bits < 8 ? 7 : format->bits) {
+    case 2: FOR_ROWS(x->rows, QUANT_2) break;
+    case 3: FOR_ROWS(x->rows, QUANT_3) break;
+    case 4: FOR_ROWS(x->rows, QUANT_4) break;
+#ifdef V_BYTE_PAIRS
+    case 7: FOR_ROWS(x->rows, QUANT_WIDE) break;
+#endif
+    default: FOR_ROWS(x->rows, QUANT_8)
+    }
+#undef QUANT_2
+#undef QUANT_3
+#undef QUANT_4
+#undef QUANT_WIDE
+#undef QUANT_8
+}
+
+// One block of a row in bytes: to the nearest multiple of the largest magnitude / 127, ties to even.
+INLINE float quant_block(int8_t *to, int64_t step, const float *from, int32_t *total) {
+    const vf magic = v_set(0x1.8p23f);
+    vf largest = v_set(0);
+    vi special = (vi)(0);
+    UNROLL
+    for (int k = 0; k < ZOO_QUANT_BLOCK; k += VL) {
+        const vf part = v_load(from + k);
+        largest = v_max(v_abs(part), largest);
+        special |= v_special(part);
+    }
+    const float most = v_reduce_max(largest);
+    *total = 0;
+    // Below this 127 / most is not finite.
+    const int is_zero = !(most >= 0x1p-119f);
+    if (v_any(special) || is_zero) {
+        for (int quad = 0; quad < BLOCK_QUADS; quad++) __builtin_memset(to + quad * step, 0, 4);
+        return v_any(special) ? __builtin_nanf("") : 0;
+    }
+    const vf factor = v_set(127.0f / most);
+    vi sum = (vi)(0);
+    UNROLL
+    for (int k = 0; k < ZOO_QUANT_BLOCK; k += VL) {
+        const vi code = (vi)(v_load(from + k) * factor + magic) - (vi)magic;
+        sum += code;
+        const vb narrow = __builtin_convertvector(code, vb);
+        int8_t cells[VL];
+        __builtin_memcpy(cells, &narrow, VL);
+        UNROLL
+        for (int quad = 0; quad < VL / 4; quad++) __builtin_memcpy(to + (k / 4 + quad) * step, cells + quad * 4, 4);
+    }
+    UNROLL
+    for (int lane = 0; lane < VL; lane++) *total += sum[lane];
+    return most / 127.0f;
+}
+
+static void quant_pack_rows(const struct zoo_quant_rows *x, const float *rows, int64_t stride, int64_t inner,
+                            const int32_t *order, const struct zoo_quant_format *f) {
+    const int64_t R = x->rows;
+    for (int64_t i = 0; i < R; i++) {
+        const float *row = rows + i * stride;
+        for (int64_t g = 0; g < f->groups; g++) {
+            float sum = 0;
+            for (int64_t b = g * f->group_blocks; b < (g + 1) * f->group_blocks; b++) {
+                float part[ZOO_QUANT_BLOCK];
+                const float *from = row + b * ZOO_QUANT_BLOCK;
+                if (order) {
+                    for (int k = 0; k < ZOO_QUANT_BLOCK; k++) {
+                        const int32_t place = order[b * ZOO_QUANT_BLOCK + k];
+                        part[k] = place < 0 ? 0 : row[place];
+                    }
+                    from = part;
+                } else if ((b + 1) * ZOO_QUANT_BLOCK > inner) {
+                    const int64_t rest = inner - b * ZOO_QUANT_BLOCK;
+                    __builtin_memset(part, 0, sizeof(part));
+                    if (rest > 0) __builtin_memcpy(part, from, (size_t)rest * sizeof(float));
+                    from = part;
+                }
+                int32_t total;
+                const float scale = quant_block(x->bytes + (b * ZOO_QUANT_BLOCK * R) + i * 4, R * 4, from, &total);
+                x->scales[b * R + i] = scale;
+                sum = S_FMA(scale, (float)total, sum);
+            }
+            x->sums[g * R + i] = sum;
+        }
+    }
+}
+
+// The cells of one group, from codes [outputs of the panel][stride] in the group's order. A negative place, or an output
+// beyond count, has the code 0 and the scale 0.
+static void quant_pack_group(void *cells, const struct zoo_quant_format *f, const uint8_t *codes, int64_t stride,
+                             const int32_t *places, const float *scales, const int16_t *zeros, int64_t meta_stride,
+                             int64_t count) {
+    char *to = cells;
+    for (int64_t lane = 0; lane < NR; lane++) {
+        const float scale = lane < count ? scales[lane * meta_stride] : 0;
+        const int16_t zero = lane < count && zeros ? zeros[lane * meta_stride] : 0;
+        if (f->scale_dtype == ZOO_F32) {
+            __builtin_memcpy(to + lane * 4, &scale, 4);
+        } else {
+            uint16_t half;
+            if (f->scale_dtype == ZOO_F16)
+                half = half_bits(scale);
+            else
+                half = bfloat_bits(scale);
+            __builtin_memcpy(to + lane * 2, &half, 2);
+        }
+        if (f->has_zeros) __builtin_memcpy(to + NR * scale_bytes(f->scale_dtype) + lane * 2, &zero, 2);
+    }
+    uint8_t *block = (uint8_t *)to + group_head(f);
+    for (int64_t b = 0; b < f->group_blocks; b++, block += block_bytes(f->bits)) {
+        __builtin_memset(block, 0, (size_t)block_bytes(f->bits));
+        for (int64_t k = 0; k < ZOO_QUANT_BLOCK; k++) {
+            const int64_t quad = k / 4, place = places[b * ZOO_QUANT_BLOCK + k];
+            if (place < 0) continue;
+            for (int64_t lane = 0; lane < count; lane++) {
+                const uint8_t code = codes[lane * stride + place];
+                uint8_t *cell = block + lane * 4 + k % 4;
+                switch (f->bits) {
+                case 8: cell[quad * NR * 4] = code; break;
+                case 4: cell[quad % 4 * NR * 4] |= (uint8_t)(code << (quad / 4 * 4)); break;
+                default:
+                    cell[quad % 2 * NR * 4] |= (uint8_t)((code & 3) << (quad / 2 * 2));
+                    if (f->bits == 3) cell[2 * NR * 4] |= (uint8_t)((code >> 2) << quad);
+                }
+            }
+        }
+    }
+}
+
+#define FOR_BITS(bits, BODY)                                                                                       \
+    switch (bits) {                                                                                                \
+    case 2: BODY(2); break;                                                                                        \
+    case 3: BODY(3); break;                                                                                        \
+    case 4: BODY(4); break;                                                                                        \
+    default: BODY(8); break;                                                                                       \
+    }
+
+// The same groups with eight bits to a code: what many rows read.
+static void quant_widen(void *wide, const void *panel, const struct zoo_quant_format *f) {
+    char *to = wide;
+    const char *from = panel;
+    for (int64_t g = 0; g < f->groups; g++) {
+        __builtin_memcpy(to, from, (size_t)group_head(f));
+        to += group_head(f);
+        from += group_head(f);
+#define WIDEN(B)                                                                                                   \
+    for (int64_t b = 0; b < f->group_blocks; b++, from += block_bytes(B), to += block_bytes(8)) {                 \
+        UNROLL                                                                                                     \
+        for (int quad = 0; quad < BLOCK_QUADS; quad++)                                                             \
+            UNROLL                                                                                                 \
+            for (int v = 0; v < NV; v++) {                                                                         \
+                const vi codes = quad_codes(B, from, quad % QUAD_LINES(B), quad / QUAD_LINES(B), v);                                                     \
+                __builtin_memcpy(to + (quad * NR + v * VL) * 4, &codes, sizeof(codes));                            \
+            }                                                                                                      \
+    }
+        FOR_BITS(f->bits, WIDEN)
+#undef WIDEN
+    }
+}
+
+// Groups as F32 [inputs][NR]: scale * (code - zero), one rounding.
+static void quant_to_float(float *cells, const void *panel, const struct zoo_quant_format *f) {
+    const char *from = panel;
+    for (int64_t g = 0; g < f->groups; g++) {
+        vf scale[NV], zero[NV];
+        UNROLL
+        for (int v = 0; v < NV; v++) {
+            scale[v] = panel_vector(from, f->scale_dtype, v * VL);
+            zero[v] = group_zeros(f, from, v);
+        }
+        from += group_head(f);
+#define FLOATS(B)                                                                                                  \
+    for (int64_t b = 0; b < f->group_blocks; b++, from += block_bytes(B), cells += ZOO_QUANT_BLOCK * NR) {        \
+        UNROLL                                                                                                     \
+        for (int quad = 0; quad < BLOCK_QUADS; quad++)                                                             \
+            UNROLL                                                                                                 \
+            for (int v = 0; v < NV; v++) {                                                                         \
+                const vu codes = (vu)quad_codes(B, from, quad % QUAD_LINES(B), quad / QUAD_LINES(B), v);                                                 \
+                UNROLL                                                                                             \
+                for (int part = 0; part < 4; part++) {                                                             \
+                    const vf code = __builtin_convertvector((vi)((codes >> (8 * part)) & 255), vf);                \
+                    v_store(cells + (quad * 4 + part) * NR + v * VL, scale[v] * (code - zero[v]));                 \
+                }                                                                                                  \
+            }                                                                                                      \
+    }
+        FOR_BITS(f->bits, FLOATS)
+#undef FLOATS
+    }
+}

@@ -1,0 +1,203 @@
+import CKernels
+import TensorCore
+
+/// One product of rows with a quantised weight.
+///
+/// Rows are put into bytes, or the weight into F32, by ``ComputeContext/activations``; never by the number of rows, so that
+/// a row's bits are those of the row alone. What the number of rows decides is only who unpacks codes: one tile of rows does
+/// so in registers, several share a panel of whole bytes.
+struct QuantizedJob: @unchecked Sendable {
+    let table: KernelTable
+    let rows: Int
+    let weight: QuantizedMatrix
+    let x: UnsafePointer<Float>
+    let bias: UnsafePointer<Float>?
+    let result: UnsafeMutablePointer<Float>
+    /// Floats between two rows of the result.
+    let stride: Int
+
+    /// Tiles of rows that are put into bytes together: 504 rows of AVX-512, within the caches for thousands of inputs.
+    private static let blockTiles = 36
+    /// Rows whose packed tiles stay in the second-level cache beside one panel of F32, and its inputs, as in ``LinearJob``.
+    private static let floatRows = 168
+    private static let floatInputs = 1024
+    /// With one tile nothing is gained by a long stretch of F32: it should not leave the first-level cache.
+    private static let fewFloatInputs = 128
+
+    func run(_ context: ComputeContext) {
+        switch context.activations {
+        case .int8: runBytes(context)
+        case .float32: runFloats(context)
+        }
+    }
+
+    private var tileRows: Int { table.tileRows }
+    private var places: Int { weight.places }
+    private var blocks: Int { places / Int(ZOO_QUANT_BLOCK) }
+
+    // MARK: Rows in bytes
+
+    /// Where a tile's rows lie in bytes.
+    private func tile(_ base: UnsafeMutablePointer<Float>, _ index: Int, rows: Int) -> zoo_quant_rows {
+        let start = base + index * tileFloats
+        let scales = start + tileRows * places / 4
+        return zoo_quant_rows(
+            rows: Int64(rows), bytes: UnsafeMutableRawPointer(start).assumingMemoryBound(to: Int8.self), scales: scales,
+            sums: scales + tileRows * blocks)
+    }
+
+    private var tileFloats: Int { tileRows * (places / 4 + blocks + weight.groups) }
+
+    private func runBytes(_ context: ComputeContext) {
+        let block = Self.blockTiles * tileRows
+        let tiles = Workspace.take(floats: (min(rows, block) + tileRows - 1) / tileRows * tileFloats)
+        defer { Workspace.giveBack(tiles) }
+        for first in Swift.stride(from: 0, to: rows, by: block) {
+            multiply(tiles.base, firstRow: first, rows: min(block, rows - first), context)
+        }
+    }
+
+    private func multiply(_ tiles: UnsafeMutablePointer<Float>, firstRow: Int, rows: Int, _ context: ComputeContext) {
+        let count = (rows + tileRows - 1) / tileRows
+        let tiles = SendablePointer(tiles)
+        @Sendable func held(_ index: Int) -> Int { min(tileRows, rows - index * tileRows) }
+        context.with(threads: count > 1 ? context.threads : 1).parallel(count) { index, _ in
+            var target = tile(tiles.base, index, rows: held(index))
+            var format = weight.format
+            weight.withOrder { order in
+                table.c.pointee.quant_pack_rows(
+                    &target, x + (firstRow + index * tileRows) * weight.inputs, Int64(weight.inputs),
+                    Int64(weight.inputs), order, &format)
+            }
+        }
+        if count == 1 {
+            context.forStretches(panelCount) { panel in
+                var source = tile(tiles.base, 0, rows: rows)
+                multiply(&source, weight.panel(panel), weight.format, panel, row: firstRow)
+            }
+            return
+        }
+        var wide = weight.format
+        wide.bits = 8
+        let wideBytes = Int(table.c.pointee.quant_group_bytes(&wide)) * weight.groups
+        let isWide = weight.format.bits == 8
+        context.parallel(panelCount, scratchFloats: isWide ? 1 : (wideBytes + 3) / 4) { [wide] panel, scratch in
+            var cells = weight.panel(panel)
+            if !isWide {
+                var format = weight.format
+                table.c.pointee.quant_widen(scratch, cells, &format)
+                cells = UnsafeRawPointer(scratch)
+            }
+            for index in 0..<count {
+                var source = tile(tiles.base, index, rows: held(index))
+                multiply(&source, cells, wide, panel, row: firstRow + index * tileRows)
+            }
+        }
+    }
+
+    private func multiply(
+        _ source: inout zoo_quant_rows, _ cells: UnsafeRawPointer, _ format: zoo_quant_format, _ panel: Int, row: Int
+    ) {
+        var format = format
+        withPanelBias(panel) { panelBias in
+            table.c.pointee.quant_tile(
+                result + row * stride + panel * table.panelWidth, Int64(stride), &source, cells, &format, panelBias,
+                Int64(columns(of: panel)))
+        }
+    }
+
+    // MARK: The weight in F32
+
+    private func runFloats(_ context: ComputeContext) {
+        let block = rows == 1 ? 1 : Self.floatRows / tileRows * tileRows
+        let tileFloats = rows == 1 ? places : tileRows * places + 16
+        let gathered = Workspace.take(floats: min(rows, block) * places)
+        defer { Workspace.giveBack(gathered) }
+        let tiles = Workspace.take(floats: rows == 1 ? 1 : (min(rows, block) + tileRows - 1) / tileRows * tileFloats)
+        defer { Workspace.giveBack(tiles) }
+        for first in Swift.stride(from: 0, to: rows, by: block) {
+            let held = min(block, rows - first)
+            gather(gathered.base, firstRow: first, rows: held)
+            guard rows > 1 else {
+                multiplyFloats(gathered.base, tileFloats: places, firstRow: first, rows: 1, context)
+                continue
+            }
+            let (source, target) = (SendablePointer(gathered.base), SendablePointer(tiles.base))
+            let count = (held + tileRows - 1) / tileRows
+            context.with(threads: count > 1 ? context.threads : 1).parallel(count) { index, _ in
+                table.c.pointee.pack_query(
+                    target.base + index * tileFloats, source.base + index * tileRows * places,
+                    Int32(ZOO_F32.rawValue), Int64(places), Int64(min(tileRows, held - index * tileRows)),
+                    Int64(places),
+                    1)
+            }
+            multiplyFloats(tiles.base, tileFloats: tileFloats, firstRow: first, rows: held, context)
+        }
+    }
+
+    /// Rows in the order of the groups, zeros where a group is filled up.
+    private func gather(_ target: UnsafeMutablePointer<Float>, firstRow: Int, rows: Int) {
+        for row in 0..<rows {
+            let source = x + (firstRow + row) * weight.inputs
+            let line = target + row * places
+            guard let order = weight.order else {
+                line.update(from: source, count: weight.inputs)
+                (line + weight.inputs).update(repeating: 0, count: places - weight.inputs)
+                continue
+            }
+            for place in 0..<places { line[place] = order[place] < 0 ? 0 : source[Int(order[place])] }
+        }
+    }
+
+    private func multiplyFloats(
+        _ tiles: UnsafeMutablePointer<Float>, tileFloats: Int, firstRow: Int, rows: Int, _ context: ComputeContext
+    ) {
+        let tiles = SendablePointer(tiles)
+        let groupPlaces = places / weight.groups
+        let wanted = rows > tileRows ? Self.floatInputs : Self.fewFloatInputs
+        let chunk = min(weight.groups, max(1, wanted / groupPlaces))
+        let step = self.rows == 1 ? 1 : tileRows
+        context.parallel(panelCount, scratchFloats: chunk * groupPlaces * table.panelWidth) { panel, scratch in
+            for group in Swift.stride(from: 0, to: weight.groups, by: chunk) {
+                var format = weight.format
+                format.groups = Int64(min(chunk, weight.groups - group))
+                table.c.pointee.quant_to_float(scratch, weight.panel(panel) + group * weight.groupBytes, &format)
+                withPanelBias(panel) { panelBias in
+                    for row in Swift.stride(from: 0, to: rows, by: tileRows) {
+                        table.c.pointee.project_tile(
+                            result + (firstRow + row) * stride + panel * table.panelWidth, Int64(stride),
+                            tiles.base + row / tileRows * tileFloats + group * groupPlaces * step, Int64(step), scratch,
+                            Int32(ZOO_F32.rawValue), group == 0 ? panelBias : nil, Int64(min(tileRows, rows - row)),
+                            format.groups * Int64(groupPlaces), Int64(columns(of: panel)))
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Panels
+
+    private var panelCount: Int { (weight.outputs + table.panelWidth - 1) / table.panelWidth }
+
+    private func columns(of panel: Int) -> Int { min(table.panelWidth, weight.outputs - panel * table.panelWidth) }
+
+    /// The bias of a panel's outputs, zeros where there is none.
+    private func withPanelBias(_ panel: Int, _ body: (UnsafePointer<Float>?) -> Void) {
+        let column = panel * table.panelWidth
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: table.panelWidth) { cells in
+            for lane in 0..<table.panelWidth {
+                cells[lane] = column + lane < weight.outputs ? bias?[column + lane] ?? 0 : 0
+            }
+            body(cells.baseAddress)
+        }
+    }
+}
+
+extension QuantizedMatrix {
+    fileprivate func panel(_ index: Int) -> UnsafeRawPointer { panels.baseAddress + index * panelBytes }
+
+    fileprivate func withOrder(_ body: (UnsafePointer<Int32>?) -> Void) {
+        guard let order else { return body(nil) }
+        order.withUnsafeBufferPointer { body($0.baseAddress) }
+    }
+}
