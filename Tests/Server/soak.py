@@ -119,7 +119,7 @@ async def soak(server, options):
                 text = (await client.get("/metrics")).text
                 values = {line.split("{")[0].split(" ")[0]: float(line.rsplit(" ", 1)[1])
                           for line in text.splitlines() if line and line[0] != "#"}
-                most_waiting = max(most_waiting, values["vllm:num_requests_waiting"])
+                most_waiting = max(most_waiting, values["zoo:num_requests_queued"])
                 await asyncio.sleep(0.2)
 
         await asyncio.gather(watch(), *(one(number) for number in range(options.clients)))

@@ -71,7 +71,10 @@ package struct MetricsText {
     mutating func add(_ snapshot: EngineSnapshot) {
         let pages = snapshot.blocks
         gauge("vllm:num_requests_running", "Requests whose keys are in memory.", "\(snapshot.running)")
-        gauge("vllm:num_requests_waiting", "Requests that wait.", "\(snapshot.waiting)")
+        gauge(
+            "vllm:num_requests_waiting", "Requests that wait, to begin or to go on.", "\(snapshot.waiting)")
+        gauge(
+            "zoo:num_requests_queued", "Requests that have not begun: what --max-queue bounds.", "\(snapshot.queued)")
         let used = pages.pageCount - pages.freePages
         gauge(
             "vllm:kv_cache_usage_perc", "The part of the pages that is in use; 1 is all.",
