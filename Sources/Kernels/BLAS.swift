@@ -9,10 +9,15 @@ package enum BLAS {
             rows: Int, columns: Int, inner: Int, alpha: Self, a: UnsafePointer<Self>, aStride: Int,
             b: UnsafePointer<Self>,
             bStride: Int, transposeB: Bool, beta: Self, c: UnsafeMutablePointer<Self>, cStride: Int)
+
+        /// `c = aᵀ · b`, row-major. a is `[inner, rows]`, b is `[inner, columns]`.
+        static func multiplyTransposed(
+            rows: Int, columns: Int, inner: Int, a: UnsafePointer<Self>, aStride: Int, b: UnsafePointer<Self>,
+            bStride: Int, c: UnsafeMutablePointer<Self>, cStride: Int)
     }
 
     /// References run on one thread of OpenBLAS, so that they never compete with the kernels they are compared with.
-    fileprivate static let isReady: Bool = {
+    static let isReady: Bool = {
         openblas_set_num_threads(1)
         return true
     }()
@@ -34,6 +39,16 @@ extension Float: BLAS.Scalar {
             blasint(inner), alpha, a, blasint(max(1, aStride)), b, blasint(max(1, bStride)), beta, c,
             blasint(max(1, cStride)))
     }
+
+    package static func multiplyTransposed(
+        rows: Int, columns: Int, inner: Int, a: UnsafePointer<Float>, aStride: Int, b: UnsafePointer<Float>,
+        bStride: Int, c: UnsafeMutablePointer<Float>, cStride: Int
+    ) {
+        guard BLAS.isReady, rows > 0, columns > 0 else { return }
+        cblas_sgemm(
+            CblasRowMajor, CblasTrans, CblasNoTrans, blasint(rows), blasint(columns), blasint(inner), 1, a,
+            blasint(max(1, aStride)), b, blasint(max(1, bStride)), 0, c, blasint(max(1, cStride)))
+    }
 }
 
 extension Double: BLAS.Scalar {
@@ -47,5 +62,15 @@ extension Double: BLAS.Scalar {
             CblasRowMajor, CblasNoTrans, BLAS.transposition(transposeB), blasint(rows), blasint(columns),
             blasint(inner), alpha, a, blasint(max(1, aStride)), b, blasint(max(1, bStride)), beta, c,
             blasint(max(1, cStride)))
+    }
+
+    package static func multiplyTransposed(
+        rows: Int, columns: Int, inner: Int, a: UnsafePointer<Double>, aStride: Int, b: UnsafePointer<Double>,
+        bStride: Int, c: UnsafeMutablePointer<Double>, cStride: Int
+    ) {
+        guard BLAS.isReady, rows > 0, columns > 0 else { return }
+        cblas_dgemm(
+            CblasRowMajor, CblasTrans, CblasNoTrans, blasint(rows), blasint(columns), blasint(inner), 1, a,
+            blasint(max(1, aStride)), b, blasint(max(1, bStride)), 0, c, blasint(max(1, cStride)))
     }
 }
