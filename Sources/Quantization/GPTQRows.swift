@@ -1,8 +1,10 @@
 import Kernels
 import TensorCore
 
-/// GPTQ's loop over columns: outputs never meet once the Hessian is factorised, so tiles of them go through all columns
-/// alone. Tiles are the same with any number of threads.
+/// GPTQ's loop over columns.
+///
+/// Outputs never meet once the Hessian is factorised, so tiles of them go through all columns alone. Tiles are the same
+/// with any number of threads.
 struct GPTQRows: Sendable {
     let matrix: WeightMatrix
     let factor: HessianFactor

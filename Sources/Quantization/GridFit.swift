@@ -67,7 +67,9 @@ struct GridFitter: Sendable {
         weights.reduce(0) { $0 + pow(Double(abs(grid.rounded($1) - $1)), power) }
     }
 
-    /// The scale with the least squared error. With the k largest magnitudes at ±scale and the others at 0 the best scale
+    /// The scale with the least squared error.
+    ///
+    /// With the k largest magnitudes at ±scale and the others at 0 the best scale
     /// is their mean m, and it takes k · m² off the error (Li, Zhang and Liu, Ternary Weight Networks, 2016): all k are
     /// tried.
     private func ternary(_ weights: UnsafeBufferPointer<Float>) -> GroupGrid {

@@ -68,7 +68,11 @@ import Testing
         }
     }
 
-    /// A symmetric grid reaches half a step beyond its last codes, so a second one is narrower: it has no such property.
+    /// With scales of F32 always.
+    ///
+    /// A scale that is rounded up may leave the last code out, and the range that comes back is
+    /// then smaller by a step: with F16 and BF16 the groups count whose codes reach both ends. A symmetric grid reaches
+    /// half a step beyond its last codes, so it has no such property.
     @Test func quantisingAgainGivesTheSameCodes() throws {
         for (scheme, outputs, inputs) in Operands.cases where !scheme.isSymmetric || scheme.isTernary {
             for type in [DType.float16, .bfloat16, .float32] {
@@ -76,7 +80,19 @@ import Testing
                 scheme.scaleType = type
                 let once = try RoundToNearest.quantize(Operands.weight(outputs, inputs), scheme)
                 let again = try RoundToNearest.quantize(once.dequantized(), scheme)
-                #expect(again.codes == once.codes && again.zeros == once.zeros, "\(scheme)")
+                let (size, highest) = (once.groupSize, scheme.levels - 1)
+                var counted = 0
+                for group in once.scales.indices {
+                    let codes = once.codes[group * size..<(group + 1) * size]
+                    let zero = once.zero(group / once.groups, group: group % once.groups)
+                    let isWhole =
+                        (codes.contains(UInt8(highest)) || zero == highest) && (codes.contains(0) || zero == 0)
+                    guard scheme.isTernary || type == .float32 || isWhole else { continue }
+                    counted += 1
+                    #expect(again.codes[group * size..<(group + 1) * size] == codes, "\(scheme)")
+                    #expect(again.zero(group / once.groups, group: group % once.groups) == zero, "\(scheme)")
+                }
+                #expect(counted * 2 > once.scales.count || once.scales.count <= 2, "\(scheme): \(counted)")
             }
         }
     }
@@ -101,7 +117,8 @@ import Testing
         }
         for scheme in Operands.schemes where !scheme.isTernary && scheme.bits < 8 {
             let (plain, searched) = (try error(.range, scheme), try error(.leastError(power: 2), scheme))
-            #expect(searched < plain, "\(scheme)")
+            #expect(searched <= plain, "\(scheme)")
+            if !scheme.isSymmetric { #expect(searched < plain, "\(scheme)") }
             #expect(try error(.leastError(largestShrink: 0), scheme) == plain)
         }
     }

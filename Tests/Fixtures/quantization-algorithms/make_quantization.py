@@ -183,6 +183,10 @@ class Gated(torch.nn.Module):
         self.up = torch.nn.Linear(up.shape[1], up.shape[0], bias=False)
         self.gate.weight.data, self.up.weight.data = gate.clone(), up.clone()
 
+    def state_dict(self, *args, **kwargs):
+        # AutoAWQ keeps the weights with .cpu(), a copy only of what is on a GPU, and multiplies them in place.
+        return {name: tensor.clone() for name, tensor in super().state_dict(*args, **kwargs).items()}
+
     def forward(self, x):
         return torch.nn.functional.silu(self.gate(x)) * self.up(x)
 
