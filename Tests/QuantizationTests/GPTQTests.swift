@@ -131,6 +131,28 @@ import Testing
         }
     }
 
+    /// What becomes 0 has no say in a grid either.
+    @Test func deadColumnsDoNotWidenGrids() throws {
+        let context = try ComputeContext(threads: 1)
+        var inputs = try Operands.activations(100, 32).floats()
+        for row in 0..<100 { inputs[row * 32 + 5] = 0 }
+        var hessian = InputHessian(inputs: 32)
+        try hessian.add(Tensor(inputs, shape: [100, 32]), context: context)
+        var (large, zero) = (Operands.weight(4, 32).floats(), Operands.weight(4, 32).floats())
+        for output in 0..<4 { (large[output * 32 + 5], zero[output * 32 + 5]) = (50, 0) }
+        for quantiser in Self.quantisers {
+            for size in [16, nil] {
+                let results = try [large, zero].map {
+                    try quantiser.quantize(
+                        Tensor($0, shape: [4, 32]), QuantizationScheme(groupSize: size), hessian: hessian,
+                        context: context
+                    ).weight
+                }
+                #expect(results[0] == results[1], "\(quantiser)")
+            }
+        }
+    }
+
     @Test func dampingIsRaisedAndReported() throws {
         let context = try ComputeContext(threads: 2)
         var hessian = InputHessian(inputs: 32)
