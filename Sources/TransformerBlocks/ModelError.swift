@@ -1,5 +1,6 @@
 public import AttentionCore
 public import Kernels
+public import Quantization
 public import TensorCore
 public import Tokenizers
 
@@ -25,6 +26,8 @@ public enum ModelError: Error, Sendable, Equatable {
     case tokenizer(TokenizerError)
     /// A tensor could not be used as asked.
     case tensor(place: String, TensorError)
+    /// A quantised weight, or the configuration of such weights, is not what it must be.
+    case checkpoint(origin: String, CheckpointFormatError)
     /// The environment asks for something that this machine cannot do.
     case environment(ComputeContextError)
 }
@@ -105,6 +108,9 @@ extension ModelError: CustomStringConvertible {
             return error.description
         case .tensor(let place, let error):
             return "\(place): \(error)"
+        case .checkpoint(let origin, let error):
+            let place = error.place == origin ? origin : "\(origin): \(error.place)"
+            return "\(place): \(error.field): expected \(error.expected), got \(error.actual)"
         case .environment(let error):
             return error.description
         }

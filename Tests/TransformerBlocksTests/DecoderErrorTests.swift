@@ -42,7 +42,11 @@ import TransformerBlocks
         ("llama2-sharded", "rope_scaling", "7", "rope_scaling is 7; expected an object"),
         ("llama2-sharded", "partial_rotary_factor", "0.5", "partial_rotary_factor is 0.5; expected 1"),
         (
-            "llama2-sharded", "quantization_config", "{\"bits\": 4}",
+            "llama2-sharded", "quantization_config", "{\"quant_method\": \"bitsandbytes\"}",
+            "quant_method: expected gptq, awq or compressed-tensors, got bitsandbytes"
+        ),
+        (
+            "gpt2", "quantization_config", "{\"bits\": 4}",
             "quantization_config is {\"bits\": 4}; expected no such"
         ),
         ("llama2-sharded", "num_local_experts", "8", "num_local_experts is 8; expected no such field: llama models"),

@@ -49,13 +49,14 @@ public struct CausalLanguageModel: Sendable {
             configuration, prefix: names.prefix, head: names.head,
             embeddingScale: configuration.embeddingScale(for: files[names.tokenTable]?.dtype ?? .float32),
             attention: attention)
-        try names.refuseSpare(assembly.layout, in: files)
+        let weights = CheckpointWeights(
+            files: files, layout: assembly.layout, quantization: try CheckpointFiles.quantization(directory))
+        try names.refuseSpare(weights)
         let tokens = try SpecialTokens(directory: directory, vocabulary: configuration.vocabulary)
         eosTokenIds = tokens.ends
         bosTokenId = tokens.beginning
         network = try Network(
-            assembly.model, weights: CheckpointWeights(files: files, layout: assembly.layout), registry: registry,
-            context: context)
+            assembly.model, weights: weights, registry: registry, context: context)
         self.configuration = configuration
     }
 

@@ -1,5 +1,7 @@
 import AttentionCore
 import Foundation
+import Kernels
+import Quantization
 import TensorCore
 
 /// The safetensors files of a checkpoint's directory, all mapped: one file, or shards with an index.
@@ -73,6 +75,22 @@ struct CheckpointFiles {
         return (files, places)
     }
 
+    /// How weights of a directory's files lie in few bits: what `config.json` says, or a file beside it as the first
+    /// tools wrote it; `nil` when they do not.
+    /// - Throws: ``ModelError``.
+    static func quantization(_ directory: String) throws(ModelError) -> QuantizationConfiguration? {
+        for name in ["config.json", "quantize_config.json", "quant_config.json"] {
+            let path = directory + "/" + name
+            guard let bytes = FileManager.default.contents(atPath: path) else { continue }
+            do {
+                if let found = try QuantizationConfiguration(json: bytes, file: path) { return found }
+            } catch {
+                throw .checkpoint(origin: path, error)
+            }
+        }
+        return nil
+    }
+
     /// Every tensor's name, sorted.
     var names: [String] { places.keys.sorted() }
 
@@ -83,6 +101,8 @@ struct CheckpointFiles {
 struct CheckpointWeights: WeightSource {
     let files: CheckpointFiles
     let layout: [String: StoredTensor]
+    /// How weights of products lie there in few bits; `nil` when none do.
+    let quantization: QuantizationConfiguration?
 
     var origin: String { files.directory }
     var names: [String] { files.names }
@@ -94,5 +114,48 @@ struct CheckpointWeights: WeightSource {
     func tensor(for parameter: ParameterDescription) -> Tensor? {
         guard let stored = layout[parameter.name] else { return files[parameter.name] }
         return files[stored.name].map(stored.view)
+    }
+
+    /// The name of a product's tensors before `.weight`.
+    private func module(of parameter: ParameterDescription) -> String? {
+        guard parameter.role == .matrix, let stored = layout[parameter.name], stored.name.hasSuffix(".weight") else {
+            return nil
+        }
+        return String(stored.name.dropLast(".weight".count))
+    }
+
+    func isQuantized(_ parameter: ParameterDescription) -> Bool {
+        guard let quantization, let module = module(of: parameter) else { return false }
+        return CheckpointFormat.tensorNames(module: module, configuration: quantization).contains { name in
+            // A plain weight may have whole bytes.
+            name == "\(module).weight" ? files[name]?.dtype == .int8 : files[name] != nil
+        }
+    }
+
+    func quantized(for parameter: ParameterDescription) throws(ModelError) -> QuantizedWeight? {
+        guard let quantization, let module = module(of: parameter) else { return nil }
+        if let stored = layout[parameter.name], stored.isTransposed || stored.part != nil {
+            throw .weights(
+                origin: origin,
+                [WeightMismatch(tensor: stored.name, expected: "a weight in F32, F16 or BF16", actual: "quantised")])
+        }
+        do {
+            return try CheckpointFormat.read(
+                module: module, outputs: parameter.shape[0], inputs: parameter.shape[1], configuration: quantization,
+                tensor: { files[$0] })
+        } catch {
+            throw .checkpoint(origin: origin, error)
+        }
+    }
+
+    /// Every tensor of the files that a parameter of the layout may take.
+    var taken: Set<String> {
+        var result = Set(layout.values.map(\.name))
+        guard let quantization else { return result }
+        for stored in layout.values where stored.name.hasSuffix(".weight") {
+            let module = String(stored.name.dropLast(".weight".count))
+            result.formUnion(CheckpointFormat.tensorNames(module: module, configuration: quantization))
+        }
+        return result
     }
 }

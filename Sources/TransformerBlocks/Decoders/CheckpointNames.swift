@@ -29,14 +29,21 @@ struct CheckpointNames {
 
     /// Refuses tensors of the decoder that no layer takes: the configuration has left something out.
     /// - Throws: ``ModelError/weights(origin:_:)``.
-    func refuseSpare(_ layout: [String: StoredTensor], in files: CheckpointFiles) throws(ModelError) {
-        let taken = Set(layout.values.map(\.name))
+    func refuseSpare(_ weights: CheckpointWeights) throws(ModelError) {
+        let files = weights.files
+        let taken = weights.taken
         let spare = files.names.filter { name in
             guard name.hasPrefix(prefix) || name.hasPrefix("lm_head.") else { return false }
             // Tables that follow from the configuration, which some releases have written out.
             if name.hasSuffix(".rotary_emb.inv_freq") { return false }
             if name.hasSuffix(".attn.bias") || name.hasSuffix(".attn.masked_bias") { return false }
             if isTied, name == head { return false }
+            // Quantisers have written a bias of zeros for every product.
+            if weights.quantization != nil, name.hasSuffix(".bias"), let bias = files[name],
+                bias.dtype.isFloatingPoint, bias.converted(to: .float32).floats().allSatisfy({ $0 == 0 })
+            {
+                return false
+            }
             return !taken.contains(name)
         }
         guard spare.isEmpty else {

@@ -10,7 +10,10 @@ extension DecoderConfiguration {
         let headDim = try sharedHeadDim(fields, width: width, heads: heads, key: "n_head")
         let count = try blockCount(&fields, "n_layer")
         try fields.refuse("add_cross_attention")
-        try fields.refuseQuantization()
+        guard fields.value("quantization_config") == nil else {
+            throw fields.failure(
+                "quantization_config", "no such field: the weights of GPT-2 are read in F32, F16 or BF16 alone")
+        }
         let isScaled = try fields.flag("scale_attn_weights") ?? true
         let byLayer = try fields.flag("scale_attn_by_inverse_layer_idx") ?? false
         let scale = isScaled ? 1 / Double(headDim).squareRoot() : 1
@@ -37,7 +40,8 @@ extension DecoderConfiguration {
         let headDim = try sharedHeadDim(fields, width: width, heads: heads, key: "num_attention_heads")
         let count = try blockCount(&fields, "num_hidden_layers")
         try fields.refuse("_remove_final_layer_norm")
-        try fields.refuseQuantization()
+        // Read from the file itself, by QuantizationConfiguration.
+        _ = fields.value("quantization_config")
         guard try fields.flag("layer_norm_elementwise_affine") ?? true else {
             throw fields.failure("layer_norm_elementwise_affine", "true")
         }

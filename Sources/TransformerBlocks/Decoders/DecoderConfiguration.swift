@@ -78,7 +78,8 @@ extension DecoderConfiguration {
             if let type = try text.string("model_type"), type != "gemma3_text" {
                 throw text.failure("model_type", "\"gemma3_text\"")
             }
-            try fields.refuseQuantization()
+            // Read from the file itself, by QuantizationConfiguration.
+            _ = fields.value("quantization_config")
             self = try Self.llama(&text, family: "gemma3_text")
             try text.finish(family: family)
             self.family = family
@@ -135,14 +136,5 @@ extension DecoderConfiguration {
     ) throws(ModelError) -> Int {
         guard width.isMultiple(of: heads) else { throw fields.failure(key, "a divisor of the width \(width)") }
         return width / heads
-    }
-}
-
-extension CheckpointFields {
-    /// Refuses weights in a form that nothing here reads.
-    mutating func refuseQuantization() throws(ModelError) {
-        guard value("quantization_config") == nil else {
-            throw failure("quantization_config", "no such field: weights in F32, F16 or BF16")
-        }
     }
 }

@@ -116,7 +116,7 @@ extension SelfAttention {
     }
 
     func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
-        let extents = Extents(self, width: try builder.stored("query.weight").shape[1])
+        let extents = Extents(self, width: try builder.shape("query.weight")[1])
         let names = ["query", "key", "value"]
         let resolved = try ModelError.attention(at: builder.place) { () throws(AttentionError) in
             try resolve(in: builder.registry)

@@ -3,7 +3,8 @@ import TensorCore
 
 /// A product with its bias.
 struct Projection: Sendable {
-    let weight: PackedMatrix
+    /// One below the other.
+    let weight: [ProductWeight]
     let bias: Tensor?
     let place: String
 
@@ -27,9 +28,9 @@ extension Linear {
 
 extension LanguageModelHead {
     func build(_ builder: NetworkBuilder) throws(ModelError) -> any RunnableLayer {
-        let weight = try tied ? builder.tensor(builder.tokenTable) : builder.stored("weight")
         let projection = Projection(
-            weight: try builder.packed(weight), bias: try builder.bias(["bias"], bias), place: builder.place)
+            weight: try tied ? builder.packed(builder.tensor(builder.tokenTable)) : builder.packed(["weight"]),
+            bias: try builder.bias(["bias"], bias), place: builder.place)
         guard let softcap else { return projection }
         return CappedRunner(projection: projection, softcap: softcap)
     }

@@ -40,8 +40,9 @@ public struct Network: Sendable {
         let tensors = try WeightLoader.load(inspector.parameters, from: weights)
         // The token embedding is the first layer of every model that passes inspection.
         let builder = NetworkBuilder(
-            tensors: tensors, registry: registry, context: context, tokenTable: "layers.0.weight")
-        initialised = inspector.parameters.map(\.name).filter { tensors[$0] == nil }
+            tensors: tensors, weights: weights, parameters: inspector.parameters, registry: registry, context: context,
+            tokenTable: "layers.0.weight")
+        initialised = inspector.parameters.filter { $0.role == .attention && tensors[$0.name] == nil }.map(\.name)
         self.model = model
         self.context = context
         let layers = try builder.build(model.layers)

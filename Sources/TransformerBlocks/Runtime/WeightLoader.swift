@@ -6,7 +6,8 @@ enum WeightLoader {
     /// Element types that products and tables can be made of.
     private static let dtypes: [DType] = [.float32, .float16, .bfloat16]
 
-    /// The tensors by parameter name; without those of attention operators that the source does not hold.
+    /// The tensors by parameter name; without those of attention operators that the source does not hold, and without
+    /// weights in few bits, which are read when their layer is built: all of them at once would not be small.
     /// - Throws: ``ModelError/weights(origin:_:)`` with every tensor that is missing or has another shape or type.
     static func load(
         _ parameters: [ParameterDescription], from source: any WeightSource
@@ -18,6 +19,7 @@ enum WeightLoader {
         for parameter in parameters {
             let name = source.name(of: parameter)
             let expected = "\(parameter.shape) " + dtypes.map(\.rawValue).joined(separator: ", ")
+            if parameter.role == .matrix, source.isQuantized(parameter) { continue }
             guard let tensor = source.tensor(for: parameter) else {
                 if parameter.role == .attention { continue }
                 let near = NearestName.suggestions(for: name, among: Array(spare))

@@ -1,3 +1,4 @@
+public import Kernels
 public import TensorCore
 
 /// Where a model's weights come from.
@@ -12,11 +13,22 @@ public protocol WeightSource: Sendable {
     ///
     /// Its shape is checked by the caller.
     func tensor(for parameter: ParameterDescription) -> Tensor?
+    /// Whether a parameter lies there in few bits, so that ``quantized(for:)`` gives it.
+    func isQuantized(_ parameter: ParameterDescription) -> Bool
+    /// A parameter that lies there in few bits; `nil` when ``tensor(for:)`` has it.
+    /// - Throws: ``ModelError`` that names the tensor and what of it is wrong.
+    func quantized(for parameter: ParameterDescription) throws(ModelError) -> QuantizedWeight?
 }
 
 extension WeightSource {
     /// The parameter's own name.
     public func name(of parameter: ParameterDescription) -> String { parameter.name }
+
+    /// Most sources hold tensors alone.
+    public func isQuantized(_ parameter: ParameterDescription) -> Bool { false }
+
+    /// Most sources hold tensors alone.
+    public func quantized(for parameter: ParameterDescription) throws(ModelError) -> QuantizedWeight? { nil }
 }
 
 /// Weights in a safetensors file, memory-mapped.
@@ -66,18 +78,26 @@ public struct TensorWeights: WeightSource {
     /// Where they came from.
     public let origin: String
     private let tensors: [String: Tensor]
+    private let weights: [String: QuantizedWeight]
 
-    /// Tensors by parameter name.
-    public init(_ tensors: [String: Tensor], origin: String = "memory") {
+    /// Tensors, and weights of products in few bits, by parameter name.
+    public init(_ tensors: [String: Tensor], quantized: [String: QuantizedWeight] = [:], origin: String = "memory") {
         self.tensors = tensors
+        weights = quantized
         self.origin = origin
     }
 
     /// The names of the tensors.
-    public var names: [String] { tensors.keys.sorted() }
+    public var names: [String] { (Array(tensors.keys) + weights.keys).sorted() }
 
     /// The tensor of a parameter's name.
     public func tensor(for parameter: ParameterDescription) -> Tensor? { tensors[parameter.name] }
+
+    /// Whether the parameter is among the weights in few bits.
+    public func isQuantized(_ parameter: ParameterDescription) -> Bool { weights[parameter.name] != nil }
+
+    /// The weight of a parameter's name.
+    public func quantized(for parameter: ParameterDescription) -> QuantizedWeight? { weights[parameter.name] }
 }
 
 /// Weights from a seed: a model without files can run, and runs the same everywhere.

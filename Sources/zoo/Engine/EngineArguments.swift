@@ -60,6 +60,13 @@ struct EngineArguments: ParsableArguments {
         help: "Make weights of a seed instead of reading them: for measuring; the directory needs config.json alone.")
     var randomWeights: UInt64?
 
+    @Option(
+        help: """
+            How products with weights of few bits take their rows: int8, each 32 inputs with a scale, or float32, exactly \
+            and slower.
+            """)
+    var activations = Activations.int8.rawValue
+
     @OptionGroup var plugins: PluginOptions
     @OptionGroup var machine: MachineOptions
 
@@ -87,7 +94,7 @@ struct EngineArguments: ParsableArguments {
     func llm(seed: UInt64 = 0, maxQueue: Int? = nil) throws -> LLM {
         let options = try options(seed: seed, maxQueue: maxQueue)
         let registry = try plugins.makeRegistry()
-        let context = try machine.context()
+        let context = try context()
         let directory = try directory()
         guard randomWeights != nil else {
             return try reportingEngine {
@@ -96,6 +103,16 @@ struct EngineArguments: ParsableArguments {
         }
         let model = try decoder(directory, options, registry, context)
         return try reportingEngine { try LLM(model, tokenizer: nil, options: options, registry: registry) }
+    }
+
+    /// Threads, kernels, and how products with weights of few bits take their rows.
+    func context() throws -> ComputeContext {
+        guard let activations = Activations(rawValue: activations.lowercased()) else {
+            throw CommandFailure(.usage, "--activations is '\(activations)'; expected int8 or float32")
+        }
+        var context = try machine.context()
+        context.activations = activations
+        return context
     }
 
     /// The model without its tokenizer: of the directory's weights, or of a seed.

@@ -97,7 +97,7 @@ struct EngineBenchCommand: ParsableCommand {
         let limits = try goodput.map(GoodputLimit.init)
         let options = try engine.options(seed: seed)
         let registry = try engine.plugins.makeRegistry()
-        let context = try engine.machine.context()
+        let context = try engine.context()
         let directory = try engine.directory()
         let model = try engine.decoder(directory, options, registry, context)
         let core = try reportingEngine {

@@ -163,7 +163,7 @@ struct ServeCommand: ParsableCommand {
         var encoder: ServedModel.Encoder?
         if let embeddingModel {
             let registry = try engine.plugins.makeRegistry()
-            let context = try engine.machine.context()
+            let context = try engine.context()
             encoder = .init(
                 name: Self.name(embeddingModel),
                 encoder: try reporting {
