@@ -68,8 +68,8 @@ public enum DenseLayers {
                 ).run(context)
             case .quantized(let matrix):
                 QuantizedJob(
-                    table: table, rows: rows, weight: matrix, x: x.floatAddress, bias: offsets, result: target,
-                    stride: outputs
+                    table: table, rows: rows, weight: QuantizedJob.Weight(matrix), x: x.floatAddress, bias: offsets,
+                    result: target, stride: outputs
                 ).run(context)
             }
             target += weight.outputs

@@ -51,7 +51,7 @@ INLINE vf group_zeros(const struct zoo_quant_format *f, const char *group, int v
 }
 
 // How far ahead codes are fetched when one row reads them: by measurement, as in project.inl.h.
-#define QUANT_AHEAD 2048
+#define QUANT_AHEAD 4096
 
 // Makes the compiler keep an array in memory: registers are for the sums of products.
 #define IN_MEMORY(array) __asm__ volatile("" : : "r"(array) : "memory")
@@ -89,10 +89,9 @@ INLINE void quant_rows(const int R, const int bits, const int is_small, float *t
             for (int i = 0; i < R; i++)
                 UNROLL
                 for (int v = 0; v < NV; v++) s[i][v] = (vi)(0);
-            if (R <= FEW_SUMS)
-                UNROLL
-                for (int64_t line = 0; line < block_bytes(bits); line += 64)
-                    __builtin_prefetch(block + QUANT_AHEAD + line, 0, 3);
+            UNROLL
+            for (int64_t line = 0; line < block_bytes(bits); line += 64)
+                __builtin_prefetch(block + QUANT_AHEAD + line, 0, 3);
             UNROLL
             for (int part = 0; part < BLOCK_QUADS / QUAD_LINES(bits); part++) {
                 const int8_t *fours = bytes + part * QUAD_LINES(bits) * R * 4;

@@ -9,12 +9,40 @@ import TensorCore
 struct QuantizedJob: @unchecked Sendable {
     let table: KernelTable
     let rows: Int
-    let weight: QuantizedMatrix
+    let weight: Weight
     let x: UnsafePointer<Float>
     let bias: UnsafePointer<Float>?
     let result: UnsafeMutablePointer<Float>
     /// Floats between two rows of the result.
     let stride: Int
+
+    /// The weight as addresses and numbers: tasks by the hundred must not count references. Whoever runs the job keeps the
+    /// matrix alive.
+    struct Weight {
+        let panels: UnsafeRawPointer
+        let order: UnsafePointer<Int32>?
+        let format: zoo_quant_format
+        let panelBytes: Int
+        let groupBytes: Int
+        let groups: Int
+        let outputs: Int
+        let inputs: Int
+        let places: Int
+
+        init(_ matrix: QuantizedMatrix) {
+            panels = matrix.panels.baseAddress
+            order = matrix.order?.baseAddress.assumingMemoryBound(to: Int32.self)
+            format = matrix.format
+            panelBytes = matrix.panelBytes
+            groupBytes = matrix.groupBytes
+            groups = matrix.groups
+            outputs = matrix.outputs
+            inputs = matrix.inputs
+            places = matrix.places
+        }
+
+        func panel(_ index: Int) -> UnsafeRawPointer { panels + index * panelBytes }
+    }
 
     /// Tiles of rows that are put into bytes together: 504 rows of AVX-512, within the caches for thousands of inputs.
     private static let blockTiles = 36
@@ -64,11 +92,9 @@ struct QuantizedJob: @unchecked Sendable {
         context.with(threads: count > 1 ? context.threads : 1).parallel(count) { index, _ in
             var target = tile(tiles.base, index, rows: held(index))
             var format = weight.format
-            weight.withOrder { order in
-                table.c.pointee.quant_pack_rows(
-                    &target, x + (firstRow + index * tileRows) * weight.inputs, Int64(weight.inputs),
-                    Int64(weight.inputs), order, &format)
-            }
+            table.c.pointee.quant_pack_rows(
+                &target, x + (firstRow + index * tileRows) * weight.inputs, Int64(weight.inputs), Int64(weight.inputs),
+                weight.order, &format)
         }
         if count == 1 {
             context.forStretches(panelCount) { panel in
@@ -190,14 +216,5 @@ struct QuantizedJob: @unchecked Sendable {
             }
             body(cells.baseAddress)
         }
-    }
-}
-
-extension QuantizedMatrix {
-    fileprivate func panel(_ index: Int) -> UnsafeRawPointer { panels.baseAddress + index * panelBytes }
-
-    fileprivate func withOrder(_ body: (UnsafePointer<Int32>?) -> Void) {
-        guard let order else { return body(nil) }
-        order.withUnsafeBufferPointer { body($0.baseAddress) }
     }
 }

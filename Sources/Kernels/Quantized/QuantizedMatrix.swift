@@ -21,10 +21,10 @@ public struct QuantizedMatrix: Sendable {
     /// Of a whole panel.
     let format: zoo_quant_format
     /// The input at each place of a row, -1 for none; `nil` when inputs lie as they come and only the end is padded.
-    let order: [Int32]?
+    let order: Tensor?
 
     /// Bytes of this packed weight.
-    package var byteCount: Int { panels.count + (order?.count ?? 0) * 4 }
+    package var byteCount: Int { panels.count + (order?.count ?? 0) * DType.int32.byteWidth }
     /// Places of a row: inputs, and what fills groups up.
     var places: Int { Int(format.groups * format.group_blocks) * Int(ZOO_QUANT_BLOCK) }
 
@@ -48,7 +48,7 @@ public struct QuantizedMatrix: Sendable {
         let isPlain = order.enumerated().allSatisfy {
             $0.element == ($0.offset < weight.inputs ? Int32($0.offset) : -1)
         }
-        self.order = isPlain ? nil : order
+        self.order = isPlain ? nil : Self.tensor(order)
         var format = zoo_quant_format(
             bits: Int32(weight.bits), code_bits: Int32(weight.bits), scale_dtype: weight.scaleType.kernelCode ?? 0,
             has_zeros: weight.zeros == nil ? 0 : 1, groups: Int64(groups), group_blocks: Int64(places / block))
@@ -86,6 +86,16 @@ public struct QuantizedMatrix: Sendable {
             }
         }
         self.panels = panels
+    }
+
+    private static func tensor(_ numbers: [Int32]) -> Tensor {
+        let result = Tensor(unwritten: [numbers.count], dtype: .int32)
+        numbers.withUnsafeBytes { bytes in
+            if let base = bytes.baseAddress {
+                result.freshMutableAddress.copyMemory(from: base, byteCount: bytes.count)
+            }
+        }
+        return result
     }
 }
 
