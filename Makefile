@@ -15,7 +15,7 @@ export PKG_CONFIG_PATH := $(shell brew --prefix openblas 2>/dev/null)/lib/pkgcon
 endif
 
 .PHONY: help run test build lint format model docs bench bench-update bench-peers bench-docs bench-engine \
-	bench-engine-docs bench-server roofline clean openblas
+	bench-engine-docs bench-server roofline quantise-docs clean openblas
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -93,6 +93,10 @@ bench-server: build ## time zoo's server and llama.cpp's alternately on the same
 	@mkdir -p $(RESULTS)
 	$(PEERS)/venv/bin/python Benchmarks/Peers/server_peers.py --zoo $(ZOO) --json $(RESULTS)/server.jsonl \
 		--into docs/benchmarks.md
+
+quantise-docs: build ## quantise the model that comes with zoo by every method, and put perplexity against bits into docs/
+	$(PYTHON) Benchmarks/Peers/perplexity_sweep.py --zoo $(ZOO) --folder $(RESULTS)/quantised \
+		--svg docs/images/quantise.svg --into docs/quantisation.md
 
 clean: ## remove what builds and sweeps have made
 	rm -rf .build Benchmarks/.build $(RESULTS) $(PEERS)

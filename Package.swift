@@ -96,7 +96,8 @@ let package = Package(
             name: "zoo",
             dependencies: [
                 "AttentionOperators", "AttentionCore", "BenchHarness", "DefaultModel", "Kernels", "OpenAIServer",
-                "OperatorPlugins", "PagedEngine", "ResourceBundle", "TensorCore", "Tokenizers", "TransformerBlocks",
+                "OperatorPlugins", "PagedEngine", "Quantization", "ResourceBundle", "TensorCore", "Tokenizers",
+                "TransformerBlocks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
@@ -159,7 +160,8 @@ let package = Package(
         .testTarget(
             name: "TransformerBlocksTests",
             dependencies: [
-                "TransformerBlocks", "AttentionOperators", "AttentionCore", "Kernels", "TensorCore", "Tokenizers",
+                "TransformerBlocks", "AttentionOperators", "AttentionCore", "Kernels", "Quantization", "TensorCore",
+                "Tokenizers",
             ]),
         .testTarget(
             name: "PagedEngineTests",

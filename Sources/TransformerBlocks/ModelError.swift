@@ -30,6 +30,12 @@ public enum ModelError: Error, Sendable, Equatable {
     case checkpoint(origin: String, CheckpointFormatError)
     /// The environment asks for something that this machine cannot do.
     case environment(ComputeContextError)
+    /// Weights that cannot be quantised as asked: all of them.
+    case unquantizable([WeightMismatch])
+    /// Quantising a weight failed.
+    case quantization(place: String, QuantizationError)
+    /// A directory cannot be written.
+    case unwritable(path: String, reason: String)
 }
 
 /// One place of a model where two things do not fit.
@@ -113,6 +119,12 @@ extension ModelError: CustomStringConvertible {
             return "\(place): \(error.field): expected \(error.expected), got \(error.actual)"
         case .environment(let error):
             return error.description
+        case .unquantizable(let list):
+            return Self.list("the model cannot be quantised as asked", list.map(\.description))
+        case .quantization(let place, let error):
+            return "\(place): \(error)"
+        case .unwritable(let path, let reason):
+            return "\(path) cannot be written: \(reason)"
         }
     }
 

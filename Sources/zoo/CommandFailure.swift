@@ -99,6 +99,12 @@ struct CommandFailure: Error {
             self.init(
                 .unsupported, "the operator cannot run the model: \(list[0].description)\(others)",
                 advice: "name another operator, or give it the options that the reasons ask for")
+        case .unquantizable:
+            self.init(
+                .usage, error.description,
+                advice: "choose a group size that divides every number of inputs, or a format that has a place for it")
+        case .unwritable:
+            self.init(.usage, error.description, advice: "name a directory that is not there yet")
         case .unreadable:
             self.init(
                 .data, error.description,

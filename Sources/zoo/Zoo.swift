@@ -19,6 +19,7 @@ struct Zoo: ParsableCommand {
               zoo generate "Once upon a time"
               zoo chat
               zoo serve --port 8000
+              zoo quantize --method rtn --group-size 32 --output stories-rtn
               zoo embed --model Models/all-MiniLM-L6-v2 "a sentence" "another"
               zoo advise --model Models/all-MiniLM-L6-v2
               zoo --plugin ./libmine.so bench --operators mine,flash
@@ -36,7 +37,8 @@ struct Zoo: ParsableCommand {
         subcommands: [
             ListCommand.self, DescribeCommand.self, ExplainCommand.self, RunCommand.self, BenchCommand.self,
             TuneCommand.self, ProbeCommand.self, EmbedCommand.self, GenerateCommand.self, ChatCommand.self,
-            PerplexityCommand.self, ServeCommand.self, AdviseCommand.self, ReportCommand.self,
+            PerplexityCommand.self, QuantizeCommand.self, QuantizeReportCommand.self, ServeCommand.self,
+            AdviseCommand.self, ReportCommand.self,
             DocsCommand.self, BenchWorkerCommand.self,
         ])
 

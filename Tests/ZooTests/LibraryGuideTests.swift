@@ -51,9 +51,17 @@ func continuations(model directory: String) async throws -> [RequestOutput] {
     return try await llm.generate(["Once upon", "The end"], SamplingParams(temperature: 0, maxTokens: 32))
 }
 
-/// `docs/library.md` and `docs/engine.md` show the functions above, and they do what they say.
+/// A model's weights in four bits, rounded.
+func rounded(model directory: String, to output: String) throws -> QuantizationReport {
+    let quantizer = try ModelQuantizer(
+        directory: directory, method: .roundToNearest, scheme: QuantizationScheme(bits: 4, groupSize: 32),
+        format: .gptq(isVersion2: true), registry: .builtIn)
+    return try quantizer.quantize(calibration: [], to: output)
+}
+
+/// The guides show the functions above, and they do what they say.
 @Suite struct LibraryGuideTests {
-    @Test(arguments: [("library", 6), ("engine", 1)])
+    @Test(arguments: [("library", 6), ("engine", 1), ("quantisation", 1)])
     func theGuideShowsWhatIsCompiledHere(name: String, count: Int) throws {
         let file = URL(fileURLWithPath: #filePath)
         let guide = try String(

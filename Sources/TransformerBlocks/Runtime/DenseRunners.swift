@@ -9,7 +9,8 @@ struct Projection: Sendable {
     let place: String
 
     func callAsFunction(_ rows: Tensor, _ run: ForwardRun) throws(ModelError) -> Tensor {
-        try ModelError.tensors(place) { () throws(TensorError) in
+        run.productInputs?(rows, place)
+        return try ModelError.tensors(place) { () throws(TensorError) in
             try DenseLayers.linear(rows, weight, bias: bias, context: run.context)
         }
     }

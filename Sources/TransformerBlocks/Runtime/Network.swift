@@ -111,7 +111,12 @@ struct ForwardRun {
     let observer: AttentionObserver?
     let store: (any KeyValueStore)?
     let rotary: RotaryTables
+    /// Sees the rows that go into every product, before it runs.
+    var productInputs: ProductObserver?
 }
+
+/// Sees the rows `[tokens, inputs]` that go into a product, and the product's place.
+typealias ProductObserver = (_ rows: Tensor, _ place: String) -> Void
 
 /// A layer with its weights.
 protocol RunnableLayer: Sendable {

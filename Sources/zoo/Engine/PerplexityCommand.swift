@@ -43,23 +43,12 @@ struct PerplexityCommand: ParsableCommand {
         } catch {
             throw CommandFailure(.data, error.description)
         }
-        let window = context ?? min(2048, llm.maxModelLen - 1)
-        let shared = overlap ?? window / 2
-        guard window >= 2, window < llm.maxModelLen else {
-            throw CommandFailure(
-                .usage, "--context is \(window); expected from 2 to \(llm.maxModelLen - 1), below the model's length")
-        }
-        guard shared >= 0, shared < window else {
-            throw CommandFailure(.usage, "--overlap is \(shared); expected from 0 to below --context")
-        }
-        guard tokens.count >= 2 else {
-            throw CommandFailure(.data, "'\(file)' has \(tokens.count) tokens; expected 2 or more")
-        }
         let begin = AlternatingTimer.now()
-        let (sum, count) = try reportingEngine { try score(llm, tokens, window: window, shared: shared) }
+        let measure = try PerplexityMeasure(llm, tokens: tokens.count, file: file, context: context, overlap: overlap)
+        let score = try measure.score(llm, tokens)
         let report = PerplexityReport(
-            file: file, tokens: tokens.count, scored: count, context: window, overlap: shared,
-            negativeLogLikelihood: -sum / Double(count), perplexity: exp(-sum / Double(count)),
+            file: file, tokens: tokens.count, scored: score.count, context: measure.window, overlap: measure.shared,
+            negativeLogLikelihood: -score.sum / Double(score.count), perplexity: score.perplexity,
             seconds: AlternatingTimer.now() - begin)
         if format.json {
             Terminal.out(JSONLines.line(report))
@@ -67,34 +56,8 @@ struct PerplexityCommand: ParsableCommand {
             Terminal.out(
                 String(
                     format: "perplexity %.4f over %d of %d tokens (context %d, overlap %d), %@\n", report.perplexity,
-                    count,
-                    tokens.count, window, shared, Quantity.seconds(report.seconds)))
+                    score.count, tokens.count, measure.window, measure.shared, Quantity.seconds(report.seconds)))
         }
-    }
-
-    /// The sum of log-likelihoods, and of how many tokens.
-    private func score(_ llm: LLM, _ tokens: [Int], window: Int, shared: Int) throws -> (Double, Int) {
-        let step = window - shared
-        let starts = Array(stride(from: 0, to: max(1, tokens.count - shared), by: step))
-        let windows = starts.map { Array(tokens[$0..<min($0 + window, tokens.count)]) }.filter { $0.count > 1 }
-        let bar = Progress(total: windows.count)
-        defer { bar.clear() }
-        let params = SamplingParams(temperature: 0, maxTokens: 1, promptLogprobs: 0)
-        let outputs = try waiting {
-            try await llm.generate(windows.map { Prompt.tokens($0) }, params) { done in
-                if done < windows.count { bar.begin(done, "windows") }
-            }
-        }
-        var sum = 0.0
-        var count = 0
-        for (index, output) in outputs.enumerated() {
-            let scored = (output.promptLogprobs ?? []).dropFirst(index == 0 ? 1 : max(1, shared))
-            for entry in scored {
-                sum += Double(entry?.first?.logprob ?? 0)
-                count += 1
-            }
-        }
-        return (sum, max(1, count))
     }
 }
 
