@@ -95,6 +95,8 @@ class ZooEngine:
     """`zoo bench engine` on a folder with config.json: weights are random."""
 
     name, title, reason = "zoo", "zoo", ""
+    # Where the numbers of the weights come from.
+    weights: tuple[str, ...] = ("--random-weights", "1")
 
     def __init__(self, binary: str, model: Path, threads: int, repetitions: int = 1) -> None:
         self.binary, self.model, self.repetitions = binary, model, repetitions
@@ -104,8 +106,8 @@ class ZooEngine:
         """The object that one run writes."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "engine.json"
-            run([self.binary, "bench", "engine", "--model", str(self.model), "--random-weights", "1", *arguments,
-                 "--json", str(path)], self.environment)
+            run([self.binary, "bench", "engine", "--model", str(self.model), *self.weights, *arguments, "--json",
+                 str(path)], self.environment)
             try:
                 lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
             except (OSError, json.JSONDecodeError) as error:
