@@ -16,8 +16,9 @@ struct QuantizedJob: @unchecked Sendable {
     /// Floats between two rows of the result.
     let stride: Int
 
-    /// The weight as addresses and numbers: tasks by the hundred must not count references. Whoever runs the job keeps the
-    /// matrix alive.
+    /// The weight as addresses and numbers: tasks by the hundred must not count references.
+    ///
+    /// Whoever runs the job keeps the matrix alive.
     struct Weight {
         let panels: UnsafeRawPointer
         let order: UnsafePointer<Int32>?
