@@ -172,7 +172,7 @@ let package = Package(
         .testTarget(
             name: "OpenAIServerTests",
             dependencies: [
-                "OpenAIServer", "PagedEngine", "Tokenizers",
+                "OpenAIServer", "PagedEngine", "Tokenizers", "TransformerBlocks",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
         .testTarget(

@@ -48,7 +48,7 @@ import TransformerBlocks
     func everyFormIsReadAgain(format: QuantizationConfiguration.Method, bits: Int) throws {
         let model = try SmallCheckpoint("qwen2")
         let scheme = QuantizationScheme(bits: bits, groupSize: 32)
-        _ = try ModelQuantizerTests.quantize(model, .gptq(GPTQ(), isSequential: true), scheme, format: format)
+        _ = try ModelQuantizerTests.quantize(model, .roundToNearest, scheme, format: format)
         let out = model.folder + "/out"
         let configuration = try SmallCheckpoint.stored(out)
         #expect(configuration.method == format && configuration.bits == bits)
@@ -60,7 +60,9 @@ import TransformerBlocks
             let truth = try #require(original[module + ".weight"]).doubles()
             let error = zip(truth, weight.dequantized().doubles()).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
             let norm = truth.reduce(0) { $0 + $1 * $1 }
-            #expect(error / norm < [2: 0.4, 3: 0.06, 4: 0.02, 8: 1e-4][bits] ?? 0, "\(module): \(error / norm)")
+            // Of uniform weights: a twelfth of a step's square over a third of the largest weight's; zeros are rounded too.
+            let expected = 1 / pow(Double(1 << bits - 1), 2)
+            #expect(error / norm < 1.6 * expected && error / norm > 0.6 * expected, "\(module): \(error / norm)")
         }
     }
 
@@ -101,7 +103,7 @@ import TransformerBlocks
     @Test(arguments: ["llama", "gemma2"])
     func aHeadGetsAWeightOfItsOwn(family: String) throws {
         let model = try SmallCheckpoint(family, blocks: 1)
-        let report = try ModelQuantizerTests.quantize(model, .gptq(GPTQ(), isSequential: true), head: true).report
+        let report = try ModelQuantizerTests.quantize(model, .roundToNearest, head: true).report
         #expect(report.layers.last?.module == "lm_head" && report.layers.last?.block == nil)
         #expect(report.layers.last?.outputError ?? 1 < 0.02)
         let out = model.folder + "/out"
@@ -115,7 +117,9 @@ import TransformerBlocks
         #expect(file["lm_head.weight"] == nil)
         let head = try #require(try CheckpointFormat.read(module: "lm_head", configuration: configuration) { file[$0] })
         let truth = try #require(original[model.isTied ? table : "lm_head.weight"])
-        #expect(try head.dequantized().maxAbsoluteDifference(truth) < 0.2)
+        // Half a step of sixteen levels, and what rounding scales adds.
+        let largest = truth.converted(to: .float32).floats().map(abs).max() ?? 0
+        #expect(try head.dequantized().maxAbsoluteDifference(truth) < 1.02 * Double(largest) / 15)
     }
 
     @Test func nothingStaysWhenQuantisingFails() throws {
