@@ -2,7 +2,8 @@ import PagedEngine
 import Testing
 
 /// News of requests for one reader: nothing is lost, little is kept, and a reason comes before its consequences.
-@Suite(.timeLimit(.minutes(2))) struct RequestFeedTests {
+// The limit is for a feed that hangs: each resumption waits behind every other test that is ready to run.
+@Suite(.timeLimit(.minutes(60))) struct RequestFeedTests {
     private static func llm(_ options: EngineOptions = EngineOptions(pageSize: 4, pageCount: 200)) throws -> LLM {
         try LLM(model: EngineSupport.folder + "/llama3-f16", options: options, registry: EngineSupport.registry)
     }

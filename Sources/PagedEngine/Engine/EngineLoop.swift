@@ -104,19 +104,20 @@ final class EngineLoop: @unchecked Sendable {
         while let orders = next(isIdle: !engine.hasWork) {
             for order in orders { carryOut(order, engine, &listeners, &backlog) }
             admit(&backlog, engine, &listeners)
-            note(engine)
+            if !orders.isEmpty { note(engine) }
             guard engine.hasWork else { continue }
-            // A next step notes what came of this one.
-            defer { if !engine.hasWork { note(engine) } }
             do throws(EngineError) {
-                for event in try engine.step() { tell(event, &listeners) }
+                let events = try engine.step()
+                // Whoever hears of an end finds the engine without that request.
+                note(engine)
+                for event in events { tell(event, &listeners) }
             } catch {
                 // The model itself cannot run: nobody's request can.
-                for (id, listener) in listeners.sorted(by: { $0.key < $1.key }) {
-                    _ = engine.cancel(id)
-                    listener.end(.failure(error))
-                }
+                let all = listeners.sorted { $0.key < $1.key }
                 listeners = [:]
+                for (id, _) in all { _ = engine.cancel(id) }
+                note(engine)
+                for (_, listener) in all { listener.end(.failure(error)) }
             }
         }
         for (id, listener) in listeners {

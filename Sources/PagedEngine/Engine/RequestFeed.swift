@@ -112,6 +112,7 @@ package final class RequestFeed: Sendable {
 
     private func put(_ news: News) {
         let reader = state.withLock { state -> (CheckedContinuation<[News], Never>, [News])? in
+            if case .interrupted = news, state.news.contains(where: \.isInterruption) { return nil }
             state.add(news, loose: Self.loosePieces)
             guard let reader = state.reader else { return nil }
             defer { (state.reader, state.news) = (nil, []) }
@@ -119,6 +120,10 @@ package final class RequestFeed: Sendable {
         }
         if let (reader, news) = reader { reader.resume(returning: news) }
     }
+}
+
+extension RequestFeed.News {
+    fileprivate var isInterruption: Bool { if case .interrupted = self { true } else { false } }
 }
 
 extension RequestFeed.State {
