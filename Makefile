@@ -15,7 +15,7 @@ export PKG_CONFIG_PATH := $(shell brew --prefix openblas 2>/dev/null)/lib/pkgcon
 endif
 
 .PHONY: help run test build lint format model docs bench bench-update bench-peers bench-docs bench-engine \
-	bench-engine-docs bench-server roofline quantise-docs clean openblas
+	bench-engine-docs bench-server bench-quantized roofline quantise-docs clean openblas
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -97,6 +97,12 @@ bench-server: build ## time zoo's server and llama.cpp's alternately on the same
 quantise-docs: build ## quantise the model that comes with zoo by every method, and put perplexity against bits into docs/
 	$(PYTHON) Benchmarks/Peers/perplexity_sweep.py --zoo $(ZOO) --folder $(RESULTS)/quantised \
 		--svg docs/images/quantise.svg --into docs/quantisation.md
+
+bench-quantized: build ## time weights of four bits and llama.cpp's Q4_0 and Q4_K_M alternately, into docs/
+	PYTHON=$(PYTHON) Benchmarks/Peers/setup.sh engine
+	@mkdir -p $(RESULTS)
+	$(PEERS)/venv/bin/python Benchmarks/Peers/quantized_peers.py --zoo $(ZOO) --json $(RESULTS)/quantized.jsonl \
+		--into docs/benchmarks.md
 
 clean: ## remove what builds and sweeps have made
 	rm -rf .build Benchmarks/.build $(RESULTS) $(PEERS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 
@@ -72,18 +73,9 @@ class Shape:
 
     def write_gguf(self, folder: Path) -> Path:
         """The same decoder with random weights as GGUF, a gigabyte, made once; returns the file."""
-        path = folder / f"{self.name}.gguf"
-        if path.exists():
-            return path
-        try:
-            import gguf
-        except ImportError as error:
-            raise Cannot(f"the package gguf is missing ({error})") from error
-        folder.mkdir(parents=True, exist_ok=True)
-        # A run that ends here must not leave half a file behind under the name that the next run believes.
-        partial = path.with_suffix(".partial")
-        writer = gguf.GGUFWriter(partial, "llama")
-        self.add_fields(writer, gguf)
+        return self.make_gguf(folder / f"{self.name}.gguf", self._fill)
+
+    def _fill(self, writer, gguf) -> None:
         # The benchmarks draw tokens by number: no tokenizer is needed.
         writer.add_tokenizer_model("none")
         shapes = self.tensors()
@@ -97,6 +89,21 @@ class Shape:
         for shape in shapes.values():
             normal = numbers.standard_normal(shape, np.float32)
             writer.write_tensor_data(normal * np.float32(0.02) if len(shape) > 1 else np.ones(shape, np.float32))
+
+    def make_gguf(self, path: Path, fill: Callable) -> Path:
+        """A GGUF file of this shape, made once: `fill` gives the writer a tokenizer and tensors, and writes them."""
+        if path.exists():
+            return path
+        try:
+            import gguf
+        except ImportError as error:
+            raise Cannot(f"the package gguf is missing ({error})") from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A run that ends here must not leave half a file behind under the name that the next run believes.
+        partial = path.with_suffix(".partial")
+        writer = gguf.GGUFWriter(partial, "llama")
+        self.add_fields(writer, gguf)
+        fill(writer, gguf)
         writer.close()
         partial.rename(path)
         return path

@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -65,53 +66,51 @@ def random_blocks(kind: str, count: int, numbers: np.random.Generator) -> np.nda
     return blocks
 
 
+@dataclass(frozen=True)
+class QuantizedShape:
+    """The decoder with its tensors in the types that llama-quantize gives them."""
+
+    kind: str
+
+    def types(self) -> dict[str, str]:
+        return {name: tensor_type(name, shape, self.kind, COMPARED.layers)
+                for name, shape in COMPARED.tensors().items()}
+
+    def bytes_per_token(self) -> int:
+        """Bytes that one token reads at least: all but the table of embeddings."""
+        shapes, total = COMPARED.tensors(), 0
+        for name, kind in self.types().items():
+            size, each, _ = BLOCKS.get(kind, (FLOAT_BYTES, 1, ()))
+            if name != "token_embd.weight":
+                total += int(np.prod(shapes[name])) // each * size
+        return total
+
+    def write_gguf(self, folder: Path) -> Path:
+        """The decoder as random blocks, made once; returns the file."""
+        return COMPARED.make_gguf(folder / f"{COMPARED.name}-{self.kind}.gguf", self._fill)
+
+    def _fill(self, writer, gguf) -> None:
+        writer.add_tokenizer_model("none")
+        numbers, shapes = np.random.default_rng(1), COMPARED.tensors()
+        for name, kind in self.types().items():
+            if kind == "F32":
+                writer.add_tensor(name, np.ones(shapes[name], np.float32))
+                continue
+            blocks = random_blocks(kind, int(np.prod(shapes[name])), numbers).reshape(shapes[name][0], -1)
+            writer.add_tensor(name, blocks, raw_dtype=gguf.GGMLQuantizationType[kind])
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+
+
 class QuantizedLlama(Llama):
     """llama.cpp on a file of one of its types."""
 
     def __init__(self, kind: str, threads: int, repetitions: int) -> None:
-        self.kind, self.name, self.title = kind, kind, f"llama.cpp {kind}"
-        self.bytes_per_token = 0
-        super().__init__(FileOf(kind, self), FOLDER, threads, repetitions)
-
-
-class FileOf:
-    """Writes the GGUF file of a type, as engine_shape.Shape does in F32."""
-
-    def __init__(self, kind: str, owner: QuantizedLlama) -> None:
-        self.kind, self.owner = kind, owner
-
-    def write_gguf(self, folder: Path) -> Path:
-        shapes = COMPARED.tensors()
-        kinds = {name: tensor_type(name, shape, self.kind, COMPARED.layers) for name, shape in shapes.items()}
-        for name, shape in shapes.items():
-            size, each, _ = BLOCKS.get(kinds[name], (FLOAT_BYTES, 1, ()))
-            if name != "token_embd.weight":
-                self.owner.bytes_per_token += int(np.prod(shape)) // each * size
-        path = folder / f"{COMPARED.name}-{self.kind}.gguf"
-        if path.exists():
-            return path
-        try:
-            import gguf
-        except ImportError as error:
-            raise Cannot(f"the package gguf is missing ({error})") from error
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        writer = gguf.GGUFWriter(partial, "llama")
-        COMPARED.add_fields(writer, gguf)
-        writer.add_tokenizer_model("none")
-        numbers = np.random.default_rng(1)
-        for name, shape in shapes.items():
-            if kinds[name] == "F32":
-                writer.add_tensor(name, np.ones(shape, np.float32))
-                continue
-            blocks = random_blocks(kinds[name], int(np.prod(shape)), numbers).reshape(shape[0], -1)
-            writer.add_tensor(name, blocks, raw_dtype=gguf.GGMLQuantizationType[kinds[name]])
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        partial.rename(path)
-        return path
+        self.name, self.title = kind, f"llama.cpp {kind}"
+        shape = QuantizedShape(kind)
+        self.bytes_per_token = shape.bytes_per_token()
+        super().__init__(shape, FOLDER, threads, repetitions)
 
 
 class QuantizedZoo(ZooEngine):

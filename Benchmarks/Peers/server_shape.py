@@ -55,32 +55,28 @@ def write_directory(shape: Shape, tensors: dict[str, np.ndarray], folder: Path) 
 
 def write_gguf(shape: Shape, tensors: dict[str, np.ndarray], path: Path) -> Path:
     """The model as llama.cpp has it, with its tokenizer; returns the file."""
-    try:
-        import gguf
-    except ImportError as error:
-        raise Cannot(f"the package gguf is missing ({error})") from error
-    writer = gguf.GGUFWriter(path, "llama")
-    shape.add_fields(writer, gguf)
-    document = json.loads((TOKENIZER / "tokenizer.json").read_text())
-    tokens = sorted(document["model"]["vocab"], key=document["model"]["vocab"].get)
-    special = {entry["content"] for entry in document["added_tokens"]}
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens])
-    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge)
-                             for merge in document["model"]["merges"]])
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(1)
-    for name, array in tensors.items():
-        if "attn_q" in name or "attn_k" in name:
-            array = interleaved(array, shape.heads if "attn_q" in name else shape.kv_heads)
-        writer.add_tensor(name, array)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    def fill(writer, gguf) -> None:
+        document = json.loads((TOKENIZER / "tokenizer.json").read_text())
+        tokens = sorted(document["model"]["vocab"], key=document["model"]["vocab"].get)
+        special = {entry["content"] for entry in document["added_tokens"]}
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("gpt-2")
+        writer.add_token_list(tokens)
+        writer.add_token_types([gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL
+                                for token in tokens])
+        writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge)
+                                 for merge in document["model"]["merges"]])
+        writer.add_bos_token_id(0)
+        writer.add_eos_token_id(1)
+        for name, array in tensors.items():
+            if "attn_q" in name or "attn_k" in name:
+                array = interleaved(array, shape.heads if "attn_q" in name else shape.kv_heads)
+            writer.add_tensor(name, array)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+
+    return shape.make_gguf(path, fill)
 
 
 def write_both(folder: Path) -> tuple[Path, Path]:
@@ -93,6 +89,5 @@ def write_both(folder: Path) -> tuple[Path, Path]:
             raise Cannot(f"'{folder}' has {free} bytes left; {needed} are needed")
         tensors = weights(SERVED)
         write_directory(SERVED, tensors, directory)
-        partial = write_gguf(SERVED, tensors, file.with_suffix(".partial"))
-        partial.rename(file)
+        write_gguf(SERVED, tensors, file)
     return directory, file

@@ -80,20 +80,18 @@ public enum AdvicePicture {
     }
 
     private static var style: String {
-        let light = Palette.light.enumerated().map { "--s\($0):\($1);" }.joined()
-        let dark = Palette.dark.enumerated().map { "--s\($0):\($1);" }.joined()
-        let series = Palette.light.indices.map { ".s\($0){--c:var(--s\($0))}" }.joined()
-        return """
-            :root{--ground:#fbfbf9;--ink:#1b1c1d;--soft:#5b6066;--rule:#e4e5e3;--edge:#9aa0a6;--front:#1b1c1d;\(light)}\
-            @media(prefers-color-scheme:dark){:root{--ground:#141517;--ink:#e9eaeb;--soft:#a5abb2;--rule:#2b2e33;\
-            --edge:#777e87;--front:#e9eaeb;\(dark)}}\(series)\
-            text{font:11px system-ui,"DejaVu Sans",sans-serif;fill:var(--soft)}.title{font-size:17px;font-weight:600;\
-            fill:var(--ink)}.note{font-size:12px}.name{font-size:13px;font-weight:600;fill:var(--ink)}\
-            .best,.other{paint-order:stroke;stroke:var(--ground);stroke-width:3px;stroke-linejoin:round}\
-            .best{font-weight:600;fill:var(--ink)}.ground{fill:var(--ground)}line.grid{stroke:var(--rule)}\
-            line.axis{stroke:var(--edge)}.frontline{fill:none;stroke:var(--front);stroke-width:1.4;\
-            stroke-dasharray:4 3;opacity:.6}.ring{fill:none;stroke:var(--front);stroke-width:1.4}\
-            .mark{fill:var(--c);stroke:var(--ground);stroke-width:1}.beaten{opacity:.75}
-            """
+        """
+        :root{--ground:#fbfbf9;--ink:#1b1c1d;--soft:#5b6066;--rule:#e4e5e3;--edge:#9aa0a6;--front:#1b1c1d;\
+        \(Palette.variables(Palette.light))}\
+        @media(prefers-color-scheme:dark){:root{--ground:#141517;--ink:#e9eaeb;--soft:#a5abb2;--rule:#2b2e33;\
+        --edge:#777e87;--front:#e9eaeb;\(Palette.variables(Palette.dark))}}\(Palette.classes)\
+        text{font:11px system-ui,"DejaVu Sans",sans-serif;fill:var(--soft)}.title{font-size:17px;font-weight:600;\
+        fill:var(--ink)}.note{font-size:12px}.name{font-size:13px;font-weight:600;fill:var(--ink)}\
+        .best,.other{paint-order:stroke;stroke:var(--ground);stroke-width:3px;stroke-linejoin:round}\
+        .best{font-weight:600;fill:var(--ink)}.ground{fill:var(--ground)}line.grid{stroke:var(--rule)}\
+        line.axis{stroke:var(--edge)}.frontline{fill:none;stroke:var(--front);stroke-width:1.4;\
+        stroke-dasharray:4 3;opacity:.6}.ring{fill:none;stroke:var(--front);stroke-width:1.4}\
+        .mark{fill:var(--c);stroke:var(--ground);stroke-width:1}.beaten{opacity:.75}
+        """
     }
 }

@@ -12,23 +12,9 @@ public enum HTMLReport {
             header(machine, lines), page.legend(), page.timePlots(), page.peakPlots(), page.singleCases(),
             page.errorPlot(), page.table(),
         ]
-        return """
-            <!DOCTYPE html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8"/>
-            <meta name="viewport" content="width=device-width, initial-scale=1"/>
-            <title>Attention zoo: measurements</title>
-            <style>
-            \(ReportStyle.text)
-            </style>
-            </head>
-            <body>
-            \(body.filter { !$0.isEmpty }.joined(separator: "\n"))
-            </body>
-            </html>
-
-            """
+        return Markup.page(
+            title: "Attention zoo: measurements", style: ReportStyle.text,
+            body: body.filter { !$0.isEmpty }.joined(separator: "\n"))
     }
 
     private static func header(_ machine: MachineFacts?, _ lines: [ResultLine]) -> String {

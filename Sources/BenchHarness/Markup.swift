@@ -54,6 +54,27 @@ enum Markup {
         return element("polygon", ["points": points], hover(title))
     }
 
+    /// A page that needs nothing else: no script, no other host.
+    static func page(title: String, style: String, body: String) -> String {
+        """
+        <!DOCTYPE html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8"/>
+        <meta name="viewport" content="width=device-width, initial-scale=1"/>
+        <title>\(escape(title))</title>
+        <style>
+        \(style)
+        </style>
+        </head>
+        <body>
+        \(body)
+        </body>
+        </html>
+
+        """
+    }
+
     /// What a browser shows when the pointer rests on the parent.
     static func hover(_ title: String) -> String { title.isEmpty ? "" : element("title", [:], escape(title)) }
 }
@@ -63,4 +84,12 @@ enum Palette {
     static let light = ["#2a78d6", "#c2571a", "#008300", "#4a3aa7", "#d6498f", "#b07d00", "#119a77", "#d03b3b"]
     static let dark = ["#5ba0ee", "#f08a4b", "#3fb950", "#a79bf5", "#ee86b8", "#dcae3c", "#3cc9a3", "#f07f7f"]
     static var count: Int { light.count }
+
+    /// Colours as variables of a style sheet: what pictures that stand alone begin with.
+    static func variables(_ colours: [String]) -> String {
+        colours.enumerated().map { "--s\($0):\($1);" }.joined()
+    }
+
+    /// A class for each colour.
+    static var classes: String { light.indices.map { ".s\($0){--c:var(--s\($0))}" }.joined() }
 }

@@ -2,26 +2,7 @@ import Foundation
 
 /// A drawing of values over numbers: numbers evenly, values by powers of ten or evenly; points of a series are joined.
 struct PointChart {
-    /// Points of one colour.
-    struct Series {
-        let name: String
-        let points: [(x: Double, y: Double, title: String)]
-        /// Whether a line joins the points.
-        var isJoined = true
-    }
-
-    /// A line across that others are compared with.
-    struct Level {
-        let name: String
-        let y: Double
-    }
-
-    let title: String
-    let xLabel: String
-    let yLabel: String
-    let isLogarithmic: Bool
-    let series: [Series]
-    var level: Level?
+    let plot: TableReport.Plot
 
     static let width = 720.0
     static let height = 380.0
@@ -32,19 +13,19 @@ struct PointChart {
 
     /// The drawing as pieces of SVG, to be placed within a picture.
     func pieces() -> String {
-        let points = series.flatMap(\.points).filter { $0.y.isFinite && (!isLogarithmic || $0.y > 0) }
+        let points = plot.series.flatMap(\.points).filter { $0.y.isFinite && (!plot.isLogarithmic || $0.y > 0) }
         guard let lowX = points.map(\.x).min(), let highX = points.map(\.x).max() else { return "" }
         let margin = max(0.25, (highX - lowX) * 0.06)
         let across = Axis(low: lowX - margin, high: highX + margin, start: left, end: Self.width - right)
-        let up = vertical(points.map { mapped($0.y) } + (level.map { [mapped($0.y)] } ?? []))
+        let up = vertical(points.map { mapped($0.y) } + (plot.level.map { [mapped($0.y)] } ?? []))
         var body = legend() + grid(up) + bottomAxis(points.map(\.x), across)
-        if let level {
+        if let level = plot.level {
             let y = up.place(mapped(level.y))
             body += Markup.line(left, y, Self.width - right, y, kind: "level")
             body += Markup.text(level.name, x: Self.width - right - 4, y: y - 5, anchor: "end", kind: "label")
         }
-        for (index, line) in series.enumerated() {
-            let shown = line.points.filter { $0.y.isFinite && (!isLogarithmic || $0.y > 0) }
+        for (index, line) in plot.series.enumerated() {
+            let shown = line.points.filter { $0.y.isFinite && (!plot.isLogarithmic || $0.y > 0) }
             let places = shown.map { (across.place($0.x), up.place(mapped($0.y))) }
             if line.isJoined, places.count > 1 {
                 let path = places.map { "\(Markup.number($0.0)),\(Markup.number($0.1))" }.joined(separator: " ")
@@ -57,12 +38,12 @@ struct PointChart {
         return body
     }
 
-    private func mapped(_ value: Double) -> Double { isLogarithmic ? log10(value) : value }
+    private func mapped(_ value: Double) -> Double { plot.isLogarithmic ? log10(value) : value }
 
     private func vertical(_ values: [Double]) -> Axis {
         let low = values.min() ?? 0
         let high = values.max() ?? 1
-        if isLogarithmic {
+        if plot.isLogarithmic {
             let floor = (low - 0.05).rounded(.down)
             return Axis(
                 low: floor, high: max(floor + 1, (high + 0.05).rounded(.up)), start: Self.height - bottom, end: top)
@@ -80,9 +61,9 @@ struct PointChart {
     }
 
     private func legend() -> String {
-        var body = Markup.text(yLabel, x: 8, y: 18, kind: "label")
+        var body = Markup.text(plot.yLabel, x: 8, y: 18, kind: "label")
         var x = left
-        for (index, line) in series.enumerated() {
+        for (index, line) in plot.series.enumerated() {
             body += Markup.mark(index, x: x + 5, y: 36, title: line.name)
             body += Markup.text(line.name, x: x + 15, y: 40, kind: "label")
             x += 34 + Double(line.name.count) * 7
@@ -91,10 +72,10 @@ struct PointChart {
     }
 
     private func grid(_ axis: Axis) -> String {
-        let step = isLogarithmic ? 1 : Self.step(max(axis.high - axis.low, 1e-9))
+        let step = plot.isLogarithmic ? 1 : Self.step(max(axis.high - axis.low, 1e-9))
         return stride(from: axis.low, through: axis.high + step * 1e-6, by: step).map { value in
             let y = axis.place(value)
-            let label = isLogarithmic ? "1e\(Int(value.rounded()))" : String(format: "%.4g", value)
+            let label = plot.isLogarithmic ? "1e\(Int(value.rounded()))" : String(format: "%.4g", value)
             return Markup.line(left, y, Self.width - right, y, kind: value == axis.low ? "axis" : "grid")
                 + Markup.text(label, x: left - 8, y: y + 4, anchor: "end")
         }.joined()
@@ -112,22 +93,19 @@ struct PointChart {
         }
         return ticks.joined()
             + Markup.text(
-                xLabel, x: (left + Self.width - right) / 2, y: Self.height - 6, anchor: "middle", kind: "label")
+                plot.xLabel, x: (left + Self.width - right) / 2, y: Self.height - 6, anchor: "middle", kind: "label")
     }
 
     /// The look of the drawing in a picture that stands alone.
     static var style: String {
-        let light = Palette.light.enumerated().map { "--s\($0):\($1);" }.joined()
-        let dark = Palette.dark.enumerated().map { "--s\($0):\($1);" }.joined()
-        let series = Palette.light.indices.map { ".s\($0){--c:var(--s\($0))}" }.joined()
-        return """
-            :root{--card:#fbfbf9;--ink:#1b1c1d;--soft:#5b6066;--rule:#e4e5e3;--edge:#9aa0a6;\(light)}\
-            @media(prefers-color-scheme:dark){:root{--card:#141517;--ink:#e9eaeb;--soft:#a5abb2;--rule:#2b2e33;\
-            --edge:#777e87;\(dark)}}\(series)\
-            text{font:12px system-ui,"DejaVu Sans",sans-serif;fill:var(--soft)}.title{font-size:16px;font-weight:600;\
-            fill:var(--ink)}.label{fill:var(--ink)}.ground{fill:var(--card)}line.grid{stroke:var(--rule)}\
-            line.axis{stroke:var(--edge)}line.level{stroke:var(--edge);stroke-dasharray:5 4}\
-            .line{fill:none;stroke:var(--c);stroke-width:2}.mark{fill:var(--c);stroke:var(--card);stroke-width:1}
-            """
+        """
+        :root{--card:#fbfbf9;--ink:#1b1c1d;--soft:#5b6066;--rule:#e4e5e3;--edge:#9aa0a6;\(Palette.variables(Palette.light))}\
+        @media(prefers-color-scheme:dark){:root{--card:#141517;--ink:#e9eaeb;--soft:#a5abb2;--rule:#2b2e33;\
+        --edge:#777e87;\(Palette.variables(Palette.dark))}}\(Palette.classes)\
+        text{font:12px system-ui,"DejaVu Sans",sans-serif;fill:var(--soft)}.title{font-size:16px;font-weight:600;\
+        fill:var(--ink)}.label{fill:var(--ink)}.ground{fill:var(--card)}line.grid{stroke:var(--rule)}\
+        line.axis{stroke:var(--edge)}line.level{stroke:var(--edge);stroke-dasharray:5 4}\
+        .line{fill:none;stroke:var(--c);stroke-width:2}.mark{fill:var(--c);stroke:var(--card);stroke-width:1}
+        """
     }
 }

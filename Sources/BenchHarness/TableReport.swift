@@ -63,15 +63,6 @@ public struct TableReport: Sendable {
             self.series = series
             self.level = level
         }
-
-        fileprivate var chart: PointChart {
-            PointChart(
-                title: title, xLabel: xLabel, yLabel: yLabel, isLogarithmic: isLogarithmic,
-                series: series.map { line in
-                    PointChart.Series(
-                        name: line.name, points: line.points.map { ($0.x, $0.y, $0.title) }, isJoined: line.isJoined)
-                }, level: level.map { PointChart.Level(name: $0.name, y: $0.y) })
-        }
     }
 
     /// The heading.
@@ -112,7 +103,7 @@ public struct TableReport: Sendable {
                         [
                             "viewBox": "0 0 \(Int(PointChart.width)) \(Int(PointChart.height))", "role": "img",
                             "aria-label": plot.title,
-                        ], plot.chart.pieces()))
+                        ], PointChart(plot: plot).pieces()))
         }
         let head = columns.map { column in
             Markup.element("th", ["scope": "col", "class": Self.kind(column)], Markup.escape(column.title))
@@ -126,28 +117,18 @@ public struct TableReport: Sendable {
             "table", [:],
             Markup.element("thead", [:], Markup.element("tr", [:], head)) + Markup.element("tbody", [:], body))
         let list = facts.map { Markup.element("li", [:], Markup.escape($0)) }.joined()
-        return """
-            <!DOCTYPE html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8"/>
-            <meta name="viewport" content="width=device-width, initial-scale=1"/>
-            <title>\(Markup.escape(title))</title>
-            <style>
-            \(ReportStyle.text)
-            line.level { stroke: var(--edge); stroke-dasharray: 5 4; } text.label { fill: var(--ink); }
-            section { margin-top: 24px; }
-            </style>
-            </head>
-            <body>
-            \(Markup.element("h1", [:], Markup.escape(title)))
-            \(Markup.element("ul", ["class": "facts"], list))
-            \(Markup.element("section", ["class": "grid"], figures.joined(separator: "\n")))
-            \(Markup.element("section", [:], Markup.element("div", ["class": "scroll", "tabindex": "0"], table)))
-            </body>
-            </html>
-
-            """
+        return Markup.page(
+            title: title,
+            style: """
+                \(ReportStyle.text)
+                line.level { stroke: var(--edge); stroke-dasharray: 5 4; } text.label { fill: var(--ink); }
+                section { margin-top: 24px; }
+                """,
+            body: [
+                Markup.element("h1", [:], Markup.escape(title)), Markup.element("ul", ["class": "facts"], list),
+                Markup.element("section", ["class": "grid"], figures.joined(separator: "\n")),
+                Markup.element("section", [:], Markup.element("div", ["class": "scroll", "tabindex": "0"], table)),
+            ].joined(separator: "\n"))
     }
 
     /// The drawings one below the other, as a picture that stands alone.
@@ -160,7 +141,8 @@ public struct TableReport: Sendable {
         for (index, plot) in plots.enumerated() {
             let top = 40 + step * Double(index)
             body += Markup.text(plot.title, x: 16, y: top + 18, kind: "label")
-            body += Markup.element("g", ["transform": "translate(0 \(Markup.number(top + 24)))"], plot.chart.pieces())
+            body += Markup.element(
+                "g", ["transform": "translate(0 \(Markup.number(top + 24)))"], PointChart(plot: plot).pieces())
         }
         return Markup.element(
             "svg",

@@ -125,10 +125,19 @@ struct LinearJob: @unchecked Sendable {
     /// The panel's bias, or `nil` when the product is added to what is there.
     private func withPanelBias(_ panel: Int, isFirst: Bool, _ body: (UnsafePointer<Float>?) -> Void) {
         guard isFirst else { return body(nil) }
-        let width = table.panelWidth
+        table.withPanelBias(bias, panel, outputs: weight.outputs, body)
+    }
+}
+
+extension KernelTable {
+    /// The bias of a panel's outputs; zeros where there is none, and beyond the last output.
+    func withPanelBias(
+        _ bias: UnsafePointer<Float>?, _ panel: Int, outputs: Int, _ body: (UnsafePointer<Float>?) -> Void
+    ) {
+        let width = panelWidth
         let column = panel * width
         withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { cells in
-            for lane in 0..<width { cells[lane] = column + lane < weight.outputs ? bias?[column + lane] ?? 0 : 0 }
+            for lane in 0..<width { cells[lane] = column + lane < outputs ? bias?[column + lane] ?? 0 : 0 }
             body(cells.baseAddress)
         }
     }

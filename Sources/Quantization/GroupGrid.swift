@@ -1,4 +1,4 @@
-import TensorCore
+package import TensorCore
 
 /// The numbers that a group of weights may take: `scale · (code − zero)` for codes from 0 to the highest.
 struct GroupGrid: Sendable {
@@ -27,7 +27,7 @@ struct GroupGrid: Sendable {
 
 extension DType {
     /// A positive scale as this element type holds it; the smallest positive number in place of 0.
-    func scale(_ value: Float) -> Float {
+    package func scale(_ value: Float) -> Float {
         switch self {
         case .float16: max(HalfPrecision.float(HalfPrecision.bits(value)), 0x1p-24)
         case .bfloat16: max(Float(bitPattern: UInt32(HalfPrecision.bfloatBits(value)) << 16), 0x1p-133)

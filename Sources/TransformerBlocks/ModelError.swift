@@ -145,6 +145,39 @@ extension ModelError {
         }
     }
 
+    /// Opens or writes a file of weights and says which.
+    static func weightFile<Result>(
+        _ path: String, _ body: () throws(SafetensorsError) -> Result
+    ) throws(ModelError) -> Result {
+        do {
+            return try body()
+        } catch {
+            throw .safetensors(file: path, error)
+        }
+    }
+
+    /// Reads or writes quantised weights or their configuration and says where.
+    static func checkpoint<Result>(
+        at origin: String, _ body: () throws(CheckpointFormatError) -> Result
+    ) throws(ModelError) -> Result {
+        do {
+            return try body()
+        } catch {
+            throw .checkpoint(origin: origin, error)
+        }
+    }
+
+    /// Runs code of the quantisers and says at which product it failed.
+    static func quantizing<Result>(
+        _ place: String, _ body: () throws(QuantizationError) -> Result
+    ) throws(ModelError) -> Result {
+        do {
+            return try body()
+        } catch {
+            throw .quantization(place: place, error)
+        }
+    }
+
     /// Runs attention code and says where it failed.
     package static func attention<Result>(
         at place: String, _ body: () throws(AttentionError) -> Result

@@ -50,7 +50,8 @@ INLINE vf group_zeros(const struct zoo_quant_format *f, const char *group, int v
     return __builtin_convertvector((vs_half)bits, vf);
 }
 
-// How far ahead codes are fetched when one row reads them: by measurement, as in project.inl.h.
+// How far ahead codes are fetched, by measurement (two threads, 142 MB of codes of four bits, 25 GB/s): one row takes 7.0 ms
+// with 512 and 1024 bytes, 5.7 with 2048 and 4.3 to 4.6 with 4096; eight rows 12 to 15 without, 7.8 to 8.4 with.
 #define QUANT_AHEAD 4096
 
 // Makes the compiler keep an array in memory: registers are for the sums of products.
@@ -68,8 +69,9 @@ INLINE vi v_dot4_small(vi sum, vi a, vi b) {
 // Up to so many rows all sums fit the registers.
 #define FEW_SUMS (VL == 16 ? 4 : 1)
 
-INLINE void quant_rows(const int R, const int bits, const int is_small, float *target, int64_t stride, const struct zoo_quant_rows *x,
-                       const char *panel, const struct zoo_quant_format *f, const float *bias, int64_t columns) {
+INLINE void quant_rows(const int R, const int bits, const int is_small, float *target, int64_t stride,
+                       const struct zoo_quant_rows *x, const char *panel, const struct zoo_quant_format *f,
+                       const float *bias, int64_t columns) {
     vf y[MR][NV], sum[MR][NV];
     for (int i = 0; i < R; i++)
         for (int v = 0; v < NV; v++) y[i][v] = bias ? v_load(bias + v * VL) : v_set(0);
@@ -104,7 +106,8 @@ INLINE void quant_rows(const int R, const int bits, const int is_small, float *t
                     for (int i = 0; i < R; i++) {
                         const vi four = v_set_bytes(fours + i * 4);
                         UNROLL
-                        for (int v = 0; v < NV; v++) s[i][v] = is_small ? v_dot4_small(s[i][v], codes[v], four) : v_dot4(s[i][v], codes[v], four);
+                        for (int v = 0; v < NV; v++)
+                            s[i][v] = is_small ? v_dot4_small(s[i][v], codes[v], four) : v_dot4(s[i][v], codes[v], four);
                     }
                 }
             }

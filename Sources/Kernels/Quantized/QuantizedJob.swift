@@ -126,7 +126,7 @@ struct QuantizedJob: @unchecked Sendable {
         _ source: inout zoo_quant_rows, _ cells: UnsafeRawPointer, _ format: zoo_quant_format, _ panel: Int, row: Int
     ) {
         var format = format
-        withPanelBias(panel) { panelBias in
+        table.withPanelBias(bias, panel, outputs: weight.outputs) { panelBias in
             table.c.pointee.quant_tile(
                 result + row * stride + panel * table.panelWidth, Int64(stride), &source, cells, &format, panelBias,
                 Int64(columns(of: panel)))
@@ -138,18 +138,21 @@ struct QuantizedJob: @unchecked Sendable {
     private func runFloats(_ context: ComputeContext) {
         let block = rows == 1 ? 1 : Self.floatRows / tileRows * tileRows
         let tileFloats = rows == 1 ? places : tileRows * places + 16
-        let gathered = Workspace.take(floats: min(rows, block) * places)
+        // Rows that lie as the panels have them are read where they are.
+        let isGathered = weight.order != nil || places != weight.inputs
+        let gathered = Workspace.take(floats: isGathered ? min(rows, block) * places : 1)
         defer { Workspace.giveBack(gathered) }
         let tiles = Workspace.take(floats: rows == 1 ? 1 : (min(rows, block) + tileRows - 1) / tileRows * tileFloats)
         defer { Workspace.giveBack(tiles) }
         for first in Swift.stride(from: 0, to: rows, by: block) {
             let held = min(block, rows - first)
-            gather(gathered.base, firstRow: first, rows: held)
+            if isGathered { gather(gathered.base, firstRow: first, rows: held) }
+            let lines = isGathered ? UnsafePointer(gathered.base) : x + first * places
             guard rows > 1 else {
-                multiplyFloats(gathered.base, tileFloats: places, firstRow: first, rows: 1, context)
+                multiplyFloats(lines, tileFloats: places, firstRow: first, rows: 1, context)
                 continue
             }
-            let (source, target) = (SendablePointer(gathered.base), SendablePointer(tiles.base))
+            let (source, target) = (SendablePointer(lines), SendablePointer(tiles.base))
             let count = (held + tileRows - 1) / tileRows
             context.with(threads: count > 1 ? context.threads : 1).parallel(count) { index, _ in
                 table.c.pointee.pack_query(
@@ -177,7 +180,7 @@ struct QuantizedJob: @unchecked Sendable {
     }
 
     private func multiplyFloats(
-        _ tiles: UnsafeMutablePointer<Float>, tileFloats: Int, firstRow: Int, rows: Int, _ context: ComputeContext
+        _ tiles: UnsafePointer<Float>, tileFloats: Int, firstRow: Int, rows: Int, _ context: ComputeContext
     ) {
         let tiles = SendablePointer(tiles)
         let groupPlaces = places / weight.groups
@@ -189,7 +192,7 @@ struct QuantizedJob: @unchecked Sendable {
                 var format = weight.format
                 format.groups = Int64(min(chunk, weight.groups - group))
                 table.c.pointee.quant_to_float(scratch, weight.panel(panel) + group * weight.groupBytes, &format)
-                withPanelBias(panel) { panelBias in
+                table.withPanelBias(bias, panel, outputs: weight.outputs) { panelBias in
                     for row in Swift.stride(from: 0, to: rows, by: tileRows) {
                         table.c.pointee.project_tile(
                             result + (firstRow + row) * stride + panel * table.panelWidth, Int64(stride),
@@ -207,15 +210,4 @@ struct QuantizedJob: @unchecked Sendable {
     private var panelCount: Int { (weight.outputs + table.panelWidth - 1) / table.panelWidth }
 
     private func columns(of panel: Int) -> Int { min(table.panelWidth, weight.outputs - panel * table.panelWidth) }
-
-    /// The bias of a panel's outputs, zeros where there is none.
-    private func withPanelBias(_ panel: Int, _ body: (UnsafePointer<Float>?) -> Void) {
-        let column = panel * table.panelWidth
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: table.panelWidth) { cells in
-            for lane in 0..<table.panelWidth {
-                cells[lane] = column + lane < weight.outputs ? bias?[column + lane] ?? 0 : 0
-            }
-            body(cells.baseAddress)
-        }
-    }
 }

@@ -1,3 +1,5 @@
+import TensorCore
+
 /// A JSON value whose objects keep the order of their keys: rules for modules apply in the order in which they stand.
 indirect enum OrderedJSON {
     case null
@@ -21,26 +23,11 @@ indirect enum OrderedJSON {
         case .bool(let value): value ? "true" : "false"
         case .integer(let value): "\(value)"
         case .number(let value): "\(value)"
-        case .string(let value): Self.quoted(value)
+        case .string(let value): value.quotedAsJSON
         case .array(let values): "[" + values.map(\.text).joined(separator: ", ") + "]"
         case .object(let fields):
-            "{" + fields.map { Self.quoted($0.key) + ": " + $0.value.text }.joined(separator: ", ") + "}"
+            "{" + fields.map { $0.key.quotedAsJSON + ": " + $0.value.text }.joined(separator: ", ") + "}"
         }
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 
     /// Reads JSON text (RFC 8259): whole, in UTF-8, no key twice in an object, at most 64 levels deep.

@@ -42,21 +42,14 @@ public struct CausalLanguageModel: Sendable {
                     actual: "\(value)")
             }
         }
-        let configuration = try DecoderConfiguration(directory: directory)
-        let files = try CheckpointFiles(directory: directory)
-        let names = CheckpointNames(configuration, files)
-        let assembly = DecoderAssembly(
-            configuration, prefix: names.prefix, head: names.head,
-            embeddingScale: configuration.embeddingScale(for: files[names.tokenTable]?.dtype ?? .float32),
-            attention: attention)
-        let weights = CheckpointWeights(
-            files: files, layout: assembly.layout, quantization: try CheckpointFiles.quantization(directory))
-        try names.refuseSpare(weights)
+        let checkpoint = try DecoderCheckpoint(directory: directory, attention: attention)
+        let weights = try checkpoint.weights()
+        let configuration = checkpoint.configuration
         let tokens = try SpecialTokens(directory: directory, vocabulary: configuration.vocabulary)
         eosTokenIds = tokens.ends
         bosTokenId = tokens.beginning
         network = try Network(
-            assembly.model, weights: weights, registry: registry, context: context)
+            checkpoint.assembly.model, weights: weights, registry: registry, context: context)
         self.configuration = configuration
     }
 

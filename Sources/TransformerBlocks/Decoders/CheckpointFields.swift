@@ -18,7 +18,7 @@ struct CheckpointFields {
         "clip_qkv", "cross_attention_layers", "embedding_multiplier", "embedding_scale", "final_logit_softcapping",
         "full_attn_idxs", "layer_types", "logit_scale", "logits_scaling", "mlp_bias", "moe_intermediate_size",
         "multi_query", "no_rope_layers", "num_experts", "num_local_experts", "n_routed_experts", "parallel_attn",
-        "partial_rotary_factor", "qk_layernorm", "qkv_bias", "quantization_config", "query_pre_attn_scalar",
+        "partial_rotary_factor", "qk_layernorm", "qkv_bias", "query_pre_attn_scalar",
         "residual_multiplier", "rope_interleaved", "rope_local_base_freq", "rope_parameters", "rope_scaling",
         "rotary_dim", "rotary_emb_base", "rotary_pct", "scale_embedding", "sliding_window",
         "sliding_window_pattern", "use_bidirectional_attention", "use_mrope", "use_parallel_residual", "use_qk_norm",

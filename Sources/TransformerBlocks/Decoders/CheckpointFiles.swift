@@ -35,11 +35,7 @@ struct CheckpointFiles {
     }
 
     private static func open(_ path: String) throws(ModelError) -> SafetensorsFile {
-        do {
-            return try SafetensorsFile(path: path)
-        } catch {
-            throw .safetensors(file: path, error)
-        }
+        try ModelError.weightFile(path) { () throws(SafetensorsError) in try SafetensorsFile(path: path) }
     }
 
     private static func shards(
@@ -82,11 +78,10 @@ struct CheckpointFiles {
         for name in ["config.json", "quantize_config.json", "quant_config.json"] {
             let path = directory + "/" + name
             guard let bytes = FileManager.default.contents(atPath: path) else { continue }
-            do {
-                if let found = try QuantizationConfiguration(json: bytes, file: path) { return found }
-            } catch {
-                throw .checkpoint(origin: path, error)
+            let found = try ModelError.checkpoint(at: path) { () throws(CheckpointFormatError) in
+                try QuantizationConfiguration(json: bytes, file: path)
             }
+            if let found { return found }
         }
         return nil
     }
@@ -118,10 +113,7 @@ struct CheckpointWeights: WeightSource {
 
     /// The name of a product's tensors before `.weight`.
     private func module(of parameter: ParameterDescription) -> String? {
-        guard parameter.role == .matrix, let stored = layout[parameter.name], stored.name.hasSuffix(".weight") else {
-            return nil
-        }
-        return String(stored.name.dropLast(".weight".count))
+        parameter.role == .matrix ? layout[parameter.name]?.module : nil
     }
 
     func isQuantized(_ parameter: ParameterDescription) -> Bool {
@@ -139,12 +131,10 @@ struct CheckpointWeights: WeightSource {
                 origin: origin,
                 [WeightMismatch(tensor: stored.name, expected: "a weight in F32, F16 or BF16", actual: "quantised")])
         }
-        do {
-            return try CheckpointFormat.read(
+        return try ModelError.checkpoint(at: origin) { () throws(CheckpointFormatError) in
+            try CheckpointFormat.read(
                 module: module, outputs: parameter.shape[0], inputs: parameter.shape[1], configuration: quantization,
                 tensor: { files[$0] })
-        } catch {
-            throw .checkpoint(origin: origin, error)
         }
     }
 
@@ -152,8 +142,7 @@ struct CheckpointWeights: WeightSource {
     var taken: Set<String> {
         var result = Set(layout.values.map(\.name))
         guard let quantization else { return result }
-        for stored in layout.values where stored.name.hasSuffix(".weight") {
-            let module = String(stored.name.dropLast(".weight".count))
+        for module in layout.values.compactMap(\.module) {
             result.formUnion(CheckpointFormat.tensorNames(module: module, configuration: quantization))
         }
         return result

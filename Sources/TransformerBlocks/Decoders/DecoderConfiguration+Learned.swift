@@ -40,8 +40,6 @@ extension DecoderConfiguration {
         let headDim = try sharedHeadDim(fields, width: width, heads: heads, key: "num_attention_heads")
         let count = try blockCount(&fields, "num_hidden_layers")
         try fields.refuse("_remove_final_layer_norm")
-        // Read from the file itself, by QuantizationConfiguration.
-        _ = fields.value("quantization_config")
         guard try fields.flag("layer_norm_elementwise_affine") ?? true else {
             throw fields.failure("layer_norm_elementwise_affine", "true")
         }

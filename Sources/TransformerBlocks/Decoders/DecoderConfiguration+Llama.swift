@@ -34,8 +34,6 @@ extension DecoderConfiguration {
             &fields, isGemma ? ["hidden_activation"] : ["hidden_act"], default: isGemma ? .geluTanh : .silu)
         let blocks = try blocks(
             &fields, family: family, count: count, headDim: headDim, maximumLength: maximumLength)
-        // Read from the file itself, by QuantizationConfiguration.
-        _ = fields.value("quantization_config")
         var result = DecoderConfiguration(
             family: family, width: width, embeddingWidth: width, hidden: try fields.required("intermediate_size"),
             heads: heads, kvHeads: kvHeads, headDim: headDim,

@@ -78,8 +78,6 @@ extension DecoderConfiguration {
             if let type = try text.string("model_type"), type != "gemma3_text" {
                 throw text.failure("model_type", "\"gemma3_text\"")
             }
-            // Read from the file itself, by QuantizationConfiguration.
-            _ = fields.value("quantization_config")
             self = try Self.llama(&text, family: "gemma3_text")
             try text.finish(family: family)
             self.family = family

@@ -9,6 +9,9 @@ struct StoredTensor: Sendable {
     /// Which of as many equal parts, along the outputs, the parameter is.
     var part: (index: Int, of: Int)?
 
+    /// What stands before `.weight` in the name of a product's weight; `nil` for other tensors.
+    var module: String? { name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : nil }
+
     init(_ name: String, isTransposed: Bool = false, part: (index: Int, of: Int)? = nil) {
         self.name = name
         self.isTransposed = isTransposed

@@ -21,11 +21,8 @@ struct BlockWriter {
         var result = Tensors()
         for quantized in outcome.products {
             let module = quantized.product.module
-            let tensors: [String: Tensor]
-            do {
-                tensors = try CheckpointFormat.write(quantized.weight, module: module, configuration: configuration)
-            } catch {
-                throw .checkpoint(origin: module, error)
+            let tensors = try ModelError.checkpoint(at: module) { () throws(CheckpointFormatError) in
+                try CheckpointFormat.write(quantized.weight, module: module, configuration: configuration)
             }
             for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
                 result.all.append((name, tensor))
@@ -70,9 +67,4 @@ struct QuantizationLedger {
         let weights = layers.reduce(0) { $0 + $1.outputs * $1.inputs }
         return weights == 0 ? 0 : Double(8 * quantizedBytes) / Double(weights)
     }
-}
-
-extension Tensor {
-    /// Bytes of the elements.
-    var byteCount: Int { count * dtype.byteWidth }
 }

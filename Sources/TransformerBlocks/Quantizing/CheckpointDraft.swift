@@ -59,21 +59,11 @@ struct CheckpointDraft {
     /// - Throws: ``ModelError`` when the system refuses.
     mutating func add(_ tensors: [(name: String, tensor: Tensor)]) throws(ModelError) {
         let file = "shard-\(shards.count).safetensors"
-        try Self.safetensors(folder + "/" + file) { () throws(SafetensorsError) in
+        try ModelError.weightFile(folder + "/" + file) { () throws(SafetensorsError) in
             try SafetensorsFile.write(tensors, metadata: ["format": "pt"], to: folder + "/" + file)
         }
-        bytes += tensors.reduce(0) { $0 + $1.tensor.count * $1.tensor.dtype.byteWidth }
+        bytes += tensors.reduce(0) { $0 + $1.tensor.byteCount }
         shards.append((file, tensors.map(\.name)))
-    }
-
-    private static func safetensors<Result>(
-        _ path: String, _ body: () throws(SafetensorsError) -> Result
-    ) throws(ModelError) -> Result {
-        do {
-            return try body()
-        } catch {
-            throw .safetensors(file: path, error)
-        }
     }
 
     /// Adds the configuration and the files that go with a model, and moves the directory to its place.
@@ -108,7 +98,7 @@ struct CheckpointDraft {
         let path = folder + "/model.safetensors"
         var tensors: [(name: String, tensor: Tensor)] = []
         for shard in shards {
-            let file = try Self.safetensors(folder + "/" + shard.file) { () throws(SafetensorsError) in
+            let file = try ModelError.weightFile(folder + "/" + shard.file) { () throws(SafetensorsError) in
                 try SafetensorsFile(path: folder + "/" + shard.file)
             }
             for name in shard.names {
@@ -116,7 +106,7 @@ struct CheckpointDraft {
                 tensors.append((name, tensor))
             }
         }
-        try Self.safetensors(path) { () throws(SafetensorsError) in
+        try ModelError.weightFile(path) { () throws(SafetensorsError) in
             try SafetensorsFile.write(tensors, metadata: ["format": "pt"], to: path)
         }
         let files = shards.map(\.file)

@@ -17,19 +17,16 @@ public struct CheckpointSize: Sendable, Hashable {
     /// Cost: O(headers).
     /// - Throws: ``ModelError`` that names the file and field.
     public init(directory: String) throws(ModelError) {
-        let configuration = try DecoderConfiguration(directory: directory)
-        let files = try CheckpointFiles(directory: directory)
-        let names = CheckpointNames(configuration, files)
-        let assembly = DecoderAssembly(
-            configuration, prefix: names.prefix, head: names.head, embeddingScale: 1, attention: [])
+        let checkpoint = try DecoderCheckpoint(directory: directory)
+        let (files, assembly) = (checkpoint.files, checkpoint.assembly)
         let inspector = ModelInspector(assembly.model, registry: nil, context: nil)
         let head = "layers.\(assembly.model.layers.count - 1).weight"
         var weights = 0
         var modules: Set<String> = []
         for parameter in inspector.parameters where parameter.role == .matrix && parameter.name != head {
-            guard let stored = assembly.layout[parameter.name], stored.name.hasSuffix(".weight") else { continue }
+            guard let module = assembly.layout[parameter.name]?.module else { continue }
             weights += parameter.shape.count
-            modules.insert(String(stored.name.dropLast(".weight".count)))
+            modules.insert(module)
         }
         var weightBytes = 0
         var bytes = 0

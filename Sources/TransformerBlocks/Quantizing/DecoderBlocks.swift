@@ -21,20 +21,14 @@ struct DecoderBlocks {
     /// Cost: O(headers); weights are mapped.
     /// - Throws: ``ModelError``; for families whose products lie fused or turned in the files too.
     init(directory: String, registry: OperatorRegistry, context: ComputeContext) throws(ModelError) {
-        let configuration = try DecoderConfiguration(directory: directory)
-        let files = try CheckpointFiles(directory: directory)
-        let names = CheckpointNames(configuration, files)
-        let assembly = DecoderAssembly(
-            configuration, prefix: names.prefix, head: names.head,
-            embeddingScale: configuration.embeddingScale(for: files[names.tokenTable]?.dtype ?? .float32),
-            attention: [])
-        if try CheckpointFiles.quantization(directory) != nil {
+        let checkpoint = try DecoderCheckpoint(directory: directory)
+        let (configuration, names, assembly) = (checkpoint.configuration, checkpoint.names, checkpoint.assembly)
+        let source = try checkpoint.weights()
+        if source.quantization != nil {
             throw .invalidField(
                 place: directory, field: "quantization_config",
                 expected: "none: what is quantised are weights in F32, F16 or BF16", actual: "there")
         }
-        let source = CheckpointWeights(files: files, layout: assembly.layout, quantization: nil)
-        try names.refuseSpare(source)
         let inspector = ModelInspector(assembly.model, registry: registry, context: context)
         guard inspector.mismatches.isEmpty else { throw .mismatches(inspector.mismatches) }
         _ = try WeightLoader.load(inspector.parameters, from: source)
@@ -59,7 +53,7 @@ struct DecoderBlocks {
             parameter: "layers.\(last).weight", name: "head", module: String(names.head.dropLast(".weight".count)),
             outputs: configuration.vocabulary, inputs: configuration.width)
         self.configuration = configuration
-        self.files = files
+        files = checkpoint.files
         self.names = names
         self.context = context
         self.registry = registry

@@ -70,11 +70,11 @@ struct DecoderPart: Sendable {
                 let parameter = "layers.\(index).1.\(name).weight"
                 // A product must be a tensor of its own: neither turned nor part of another.
                 guard let stored = layout[parameter], !stored.isTransposed, stored.part == nil,
-                    stored.name.hasSuffix(".weight"), let shape = shapes[parameter], shape.rank == 2
+                    let module = stored.module, let shape = shapes[parameter], shape.rank == 2
                 else { return nil }
                 products.append(
                     DecoderProduct(
-                        parameter: parameter, name: name, module: String(stored.name.dropLast(".weight".count)),
+                        parameter: parameter, name: name, module: module,
                         outputs: shape[0], inputs: shape[1]))
             }
             steps.append(products)

@@ -109,11 +109,8 @@ extension ModelQuantizer {
         guard case .object(var fields) = try JSONFile.value(path) else {
             throw .invalidField(place: path, field: "the document", expected: "an object", actual: "something else")
         }
-        let text: String
-        do {
-            text = try storedConfiguration.json()
-        } catch {
-            throw .checkpoint(origin: "quantization_config", error)
+        let text = try ModelError.checkpoint(at: "quantization_config") { () throws(CheckpointFormatError) in
+            try storedConfiguration.json()
         }
         let stored = try ModelError.attention(at: "quantization_config") { () throws(AttentionError) in
             try ConfigurationValue(json: text)

@@ -27,7 +27,7 @@ struct ProductQuantizer {
         _ product: DecoderProduct, _ weight: Tensor, clipped: Tensor? = nil, block: Int?, _ statistics: InputHessian?
     ) throws(ModelError) -> QuantizedProduct {
         let begin = DispatchTime.now().uptimeNanoseconds
-        return try Self.quantizing(product.module) { () throws(QuantizationError) in
+        return try ModelError.quantizing(product.module) { () throws(QuantizationError) in
             var result: QuantizedWeight
             var damping: Double?
             if case .gptq(let gptq, _) = method, let statistics {
@@ -52,23 +52,10 @@ struct ProductQuantizer {
         }
     }
 
-    /// Runs code of the quantisers and says at which product it failed.
-    static func quantizing<Result>(
-        _ place: String, _ body: () throws(QuantizationError) -> Result
-    ) throws(ModelError) -> Result {
-        do {
-            return try body()
-        } catch {
-            throw .quantization(place: place, error)
-        }
-    }
-
     /// Adds rows to the statistics of a product's inputs.
     func add(_ rows: Tensor, to statistics: inout InputHessian, _ product: DecoderProduct) throws(ModelError) {
-        do {
+        try ModelError.quantizing(product.module) { () throws(QuantizationError) in
             try statistics.add(rows, context: context)
-        } catch {
-            throw .quantization(place: product.module, error)
         }
     }
 }

@@ -1,4 +1,5 @@
 import Kernels
+import Quantization
 import TensorCore
 
 extension QuantizedWeight {
@@ -18,7 +19,7 @@ extension QuantizedWeight {
             let largest = cells.map { Int(codes[$0]) }.max() ?? 0
             let top = 1 << bits - 2
             // Where the last code is free nothing is lost.
-            let wider = largest <= top ? old : rounded(old * Float(largest) / Float(top))
+            let wider = largest <= top ? old : scaleType.scale(old * Float(largest) / Float(top))
             for cell in cells {
                 let code = (old * Float(codes[cell]) / wider).rounded(.toNearestOrEven)
                 codes[cell] = UInt8(min(max(code, 0), Float(top))) + 1
@@ -27,11 +28,5 @@ extension QuantizedWeight {
             zeros[place] = 1
         }
         self.zeros = zeros
-    }
-
-    /// A number as the scales' element type holds it.
-    private func rounded(_ value: Float) -> Float {
-        guard let tensor = try? Tensor([value], shape: [1]) else { return value }
-        return tensor.converted(to: scaleType).floats()[0]
     }
 }

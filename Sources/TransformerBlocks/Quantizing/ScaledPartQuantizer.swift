@@ -40,7 +40,7 @@ struct ScaledPartQuantizer {
             var statistics = InputHessian(inputs: products[0].inputs)
             for rows in inputs[step] { try quantizer.add(rows, to: &statistics, products[0]) }
             let rows = try ModelError.tensors(products[0].module) { () throws(TensorError) in
-                try Tensor.stacking(inputs[step])
+                try Tensor.stacked(inputs[step])
             }
             for product in products {
                 guard let weight = weights[product.parameter] else { continue }
@@ -58,7 +58,7 @@ struct ScaledPartQuantizer {
     /// Queries and keys are left whole: their errors meet in a product, which the search does not see.
     private func clip(_ product: DecoderProduct, _ weight: Tensor, _ rows: Tensor) throws(ModelError) -> Tensor? {
         guard clips, !["query", "key"].contains(product.name) else { return nil }
-        return try ProductQuantizer.quantizing(product.module) { () throws(QuantizationError) in
+        return try ModelError.quantizing(product.module) { () throws(QuantizationError) in
             let maxima = try awq.searchClip(
                 weight: weight, inputs: rows, scheme: quantizer.scheme, context: blocks.context)
             return try AWQ.applyClip(maxima, to: weight, scheme: quantizer.scheme)
@@ -86,7 +86,7 @@ struct ScaledPartQuantizer {
                     ? try blocks.innerRunner(part, changed) : try blocks.productRunner(products[0], candidates[0])
                 var outputs: [Tensor] = []
                 for (batch, rows) in zip(batches, inputs) { outputs.append(try runner(rows, batch)) }
-                return try Tensor.stacking(outputs)
+                return try Tensor.stacked(outputs)
             }.scales
         } catch let error as ModelError {
             throw error
@@ -171,21 +171,6 @@ extension Tensor {
                     target[row * columns + column] = numbers[row * columns + column] * factor(row, column)
                 }
             }
-        }
-        return result
-    }
-
-    /// Matrices of F32 one below the other.
-    /// - Throws: ``TensorCore/TensorError`` when their widths differ.
-    static func stacking(_ parts: [Tensor]) throws(TensorError) -> Tensor {
-        guard parts.count != 1, let first = parts.first else { return parts.first ?? Tensor(zeros: [0, 0]) }
-        let result = Tensor(unwritten: [parts.reduce(0) { $0 + $1.shape[0] }, first.shape[1]])
-        var target = result.freshMutableAddress
-        for part in parts {
-            guard part.shape[1] == first.shape[1] else { throw .shapeMismatch(from: part.shape, to: first.shape) }
-            let dense = part.converted(to: .float32)
-            withExtendedLifetime(dense) { target.copyMemory(from: dense.baseAddress, byteCount: dense.count * 4) }
-            target += dense.count * 4
         }
         return result
     }

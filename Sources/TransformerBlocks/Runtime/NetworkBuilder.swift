@@ -93,7 +93,7 @@ struct NetworkBuilder {
         guard isPresent else { return nil }
         var parts: [Tensor] = []
         for name in names { parts.append(try dense(name)) }
-        let result = Self.stacked(parts)
+        let result = try stacked(parts)
         ledger.weightBytes += result.count * result.dtype.byteWidth
         return result
     }
@@ -106,7 +106,7 @@ struct NetworkBuilder {
         func finish() throws(ModelError) {
             if !tensors.isEmpty {
                 if Set(tensors.map(\.dtype)).count > 1 { tensors = tensors.map { $0.converted(to: .float32) } }
-                result += try packed(Self.stacked(tensors))
+                result += try packed(stacked(tensors))
                 tensors = []
             }
             if let weight = QuantizedWeight.stacked(quantized) {
@@ -140,6 +140,11 @@ struct NetworkBuilder {
         return result
     }
 
+    /// Parameters of this layer, one below the other.
+    private func stacked(_ parts: [Tensor]) throws(ModelError) -> Tensor {
+        try ModelError.tensors(place) { () throws(TensorError) in try Tensor.stacked(parts) }
+    }
+
     /// A weight, packed for products.
     func packed(_ weight: Tensor) throws(ModelError) -> [ProductWeight] {
         let result = try ModelError.tensors(place) { () throws(TensorError) in
@@ -147,22 +152,6 @@ struct NetworkBuilder {
         }
         ledger.weightBytes += result.byteCount
         return [.float(result)]
-    }
-
-    /// Tensors of one element type joined along the first dimension.
-    private static func stacked(_ parts: [Tensor]) -> Tensor {
-        guard parts.count > 1, let first = parts.first else { return parts.first ?? Tensor(zeros: [0]) }
-        var extents = first.shape.dimensions
-        extents[0] = parts.reduce(0) { $0 + $1.shape[0] }
-        let result = Tensor(unwritten: Shape(extents), dtype: first.dtype)
-        var target = result.freshMutableAddress
-        for part in parts {
-            let dense = part.contiguous()
-            let bytes = dense.count * dense.dtype.byteWidth
-            withExtendedLifetime(dense) { target.copyMemory(from: dense.baseAddress, byteCount: bytes) }
-            target += bytes
-        }
-        return result
     }
 }
 

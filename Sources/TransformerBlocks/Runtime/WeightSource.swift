@@ -42,11 +42,7 @@ public struct SafetensorsWeights: WeightSource {
     /// - Parameter renaming: from a model's parameter names to the file's; names that are not in it are the same.
     /// - Throws: ``ModelError/safetensors(file:_:)``.
     public init(path: String, renaming: [String: String] = [:]) throws(ModelError) {
-        do {
-            file = try SafetensorsFile(path: path)
-        } catch {
-            throw .safetensors(file: path, error)
-        }
+        file = try ModelError.weightFile(path) { () throws(SafetensorsError) in try SafetensorsFile(path: path) }
         origin = path
         self.renaming = renaming
     }
@@ -78,26 +74,18 @@ public struct TensorWeights: WeightSource {
     /// Where they came from.
     public let origin: String
     private let tensors: [String: Tensor]
-    private let weights: [String: QuantizedWeight]
 
-    /// Tensors, and weights of products in few bits, by parameter name.
-    public init(_ tensors: [String: Tensor], quantized: [String: QuantizedWeight] = [:], origin: String = "memory") {
+    /// Tensors by parameter name.
+    public init(_ tensors: [String: Tensor], origin: String = "memory") {
         self.tensors = tensors
-        weights = quantized
         self.origin = origin
     }
 
     /// The names of the tensors.
-    public var names: [String] { (Array(tensors.keys) + weights.keys).sorted() }
+    public var names: [String] { tensors.keys.sorted() }
 
     /// The tensor of a parameter's name.
     public func tensor(for parameter: ParameterDescription) -> Tensor? { tensors[parameter.name] }
-
-    /// Whether the parameter is among the weights in few bits.
-    public func isQuantized(_ parameter: ParameterDescription) -> Bool { weights[parameter.name] != nil }
-
-    /// The weight of a parameter's name.
-    public func quantized(for parameter: ParameterDescription) -> QuantizedWeight? { weights[parameter.name] }
 }
 
 /// Weights from a seed: a model without files can run, and runs the same everywhere.
