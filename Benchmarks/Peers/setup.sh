@@ -50,6 +50,16 @@ if ! command -v g++ >/dev/null && ! command -v clang++ >/dev/null; then
     echo "setup.sh: FlexAttention, ggml and llama.cpp need a C++ compiler: install g++ or clang++" >&2
 fi
 
+# What the processor can do. A build is for this very processor: on another one its programs may end with SIGILL.
+features() {
+    grep -m1 '^\(flags\|Features\)' /proc/cpuinfo 2>/dev/null || sysctl -n machdep.cpu.brand_string
+}
+
+# is_built FOLDER: whether a build ended there, for a processor like this one.
+is_built() {
+    [ "$(features)" = "$(cat "$1/processor" 2>/dev/null)" ]
+}
+
 # fetch WORK: unpacks the source package into a new folder, and makes the build tools ready.
 fetch() {
     local work=$1
@@ -90,7 +100,7 @@ build_ggml() {
     mkdir -p "$peers/ggml"
     find "$work/build" \( -name 'libggml*.so*' -o -name 'libggml*.dylib' \) -exec cp -P {} "$peers/ggml/" \;
     rm -rf "$work"
-    ls "$peers"/ggml/libggml-cpu.* >/dev/null
+    ls "$peers"/ggml/libggml-cpu.* >/dev/null && features >"$peers/ggml/processor"
 }
 
 # llama.cpp as its own CMakeLists.txt builds it for a processor, and of its tools the two benchmarks.
@@ -108,13 +118,13 @@ build_llama() {
     basename "$work"/llama_cpp_python-*.tar.gz .tar.gz | sed 's/llama_cpp_python-/of llama-cpp-python /' \
         >"$peers/llama/version"
     rm -rf "$work"
-    [ -x "$peers/llama/llama-bench" ] && [ -x "$peers/llama/llama-server" ]
+    [ -x "$peers/llama/llama-bench" ] && [ -x "$peers/llama/llama-server" ] && features >"$peers/llama/processor"
 }
 
 if [ "$what" = engine ]; then
-    [ -x "$peers/llama/llama-bench" ] ||
+    is_built "$peers/llama" ||
         build_llama || echo "setup.sh: llama.cpp cannot be built: that peer will be missing" >&2
-elif ! ls "$peers"/ggml/libggml-cpu.* >/dev/null 2>&1; then
+elif ! is_built "$peers/ggml"; then
     build_ggml || echo "setup.sh: ggml cannot be built: that peer will be missing" >&2
 fi
 
