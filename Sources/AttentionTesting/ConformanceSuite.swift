@@ -40,13 +40,12 @@ public enum ConformanceSuite {
         cases: [AttentionCase] = ConformanceCases.standard, minimumAccepted: Int
     ) -> ConformanceReport {
         var report = ConformanceReport()
-        for context in contexts {
-            for attentionCase in cases {
-                do {
-                    try check(attentionCase, configured, context, &report)
-                } catch {
-                    report.failures.append("\(attentionCase.name) [\(context.isa)]: \(error)")
-                }
+        for attentionCase in cases {
+            do {
+                var prepared = try PreparedCase(attentionCase, configured)
+                for context in contexts { try check(&prepared, configured, context, &report) }
+            } catch {
+                report.failures.append("\(attentionCase.name): \(error)")
             }
         }
         let accepted = contexts.isEmpty ? 0 : report.accepted / contexts.count
@@ -56,48 +55,65 @@ public enum ConformanceSuite {
         return report
     }
 
+    /// What all instruction sets share of a case: the operands, and the references once something is compared with them.
+    private struct PreparedCase {
+        let attentionCase: AttentionCase
+        let inputs: AttentionInputs
+        let options: AttentionOptions
+        let problem: AttentionProblem
+        let reasons: [UnsupportedReason]
+        private var known: Tolerance?
+
+        init(_ attentionCase: AttentionCase, _ configured: ConfiguredOperator) throws {
+            self.attentionCase = attentionCase
+            let plain = attentionCase.inputs()
+            options = try attentionCase.options()
+            problem = try AttentionProblem(plain, options: options)
+            reasons = configured.unsupportedReasons(for: problem)
+            inputs =
+                reasons.isEmpty
+                ? try configured.initialising(plain, options: options, seed: attentionCase.seeds.query).inputs : plain
+        }
+
+        mutating func tolerance(_ configured: ConfiguredOperator) throws -> Tolerance {
+            if let known { return known }
+            let made =
+                configured.isPlain(for: problem)
+                ? try plainTolerance(attentionCase, inputs, options)
+                : try Tolerance(configured, inputs, options: options)
+            known = made
+            return made
+        }
+    }
+
     private static func check(
-        _ attentionCase: AttentionCase, _ configured: ConfiguredOperator, _ context: ComputeContext,
+        _ prepared: inout PreparedCase, _ configured: ConfiguredOperator, _ context: ComputeContext,
         _ report: inout ConformanceReport
     ) throws {
-        var inputs = attentionCase.inputs()
-        let options = try attentionCase.options()
-        let problem = try AttentionProblem(inputs, options: options)
-        let reasons = configured.unsupportedReasons(for: problem)
-        if reasons.isEmpty {
-            inputs = try configured.initialising(inputs, options: options, seed: attentionCase.seeds.query).inputs
-        }
+        let name = "\(prepared.attentionCase.name) [\(context.isa)]"
+        let reasons = prepared.reasons
         let result: AttentionOutput
         do throws(AttentionError) {
-            result = try configured.forward(inputs, options: options, context: context)
+            result = try configured.forward(prepared.inputs, options: prepared.options, context: context)
         } catch {
             if case .unsupported(_, _, let thrown) = error, thrown == reasons, !reasons.isEmpty {
                 report.refused += 1
             } else {
-                report.failures.append(
-                    "\(attentionCase.name) [\(context.isa)]: threw \(error) though its reasons are \(reasons)")
+                report.failures.append("\(name): threw \(error) though its reasons are \(reasons)")
             }
             return
         }
         guard reasons.isEmpty else {
-            report.failures.append("\(attentionCase.name) [\(context.isa)]: ran although it gives reasons \(reasons)")
+            report.failures.append("\(name): ran although it gives reasons \(reasons)")
             return
         }
         report.accepted += 1
-        let wrongForm = form(of: result, problem, configured)
-        report.failures += wrongForm.map { "\(attentionCase.name) [\(context.isa)]: \($0)" }
-        let tolerance =
-            configured.isPlain(for: problem)
-            ? try plainTolerance(attentionCase, inputs, options)
-            : try Tolerance(configured, inputs, options: options)
-        for excess in tolerance.errors(of: result) {
-            if excess.ratio > report.worst.ratio {
-                report.worst = (excess.ratio, "\(attentionCase.name) [\(context.isa)] \(excess.operand)")
-            }
+        report.failures += form(of: result, prepared.problem, configured).map { "\(name): \($0)" }
+        for excess in try prepared.tolerance(configured).errors(of: result) {
+            if excess.ratio > report.worst.ratio { report.worst = (excess.ratio, "\(name) \(excess.operand)") }
             if !(excess.ratio <= 1) {
                 report.failures.append(
-                    "\(attentionCase.name) [\(context.isa)]: \(excess.operand) is off by \(excess.error), "
-                        + "allowed \(excess.limit)")
+                    "\(name): \(excess.operand) is off by \(excess.error), allowed \(excess.limit)")
             }
         }
     }

@@ -33,10 +33,10 @@ public struct GradientLaws: Sendable {
     /// Every law.
     public static let laws: [Law] = invariance + masking + algebra
 
-    /// Checks every law whose traits the operator claims; those whose problems it refuses count as refused.
-    public func run() -> GradientReport {
+    /// Checks laws whose traits the operator claims; those whose problems it refuses count as refused.
+    public func run(_ laws: [Law] = Self.laws) -> GradientReport {
         var report = GradientReport()
-        for law in Self.laws where law.needs.isSubset(of: configured.capabilities.traits) {
+        for law in laws where law.needs.isSubset(of: configured.capabilities.traits) {
             do {
                 report.failures += try law.check(self).map { "\(law.name) [\(context.isa)]: \($0)" }
                 report.accepted += 1

@@ -35,13 +35,11 @@ public enum GradientSuite {
         _ configured: ConfiguredOperator, contexts: [ComputeContext], cases: [GradientCase] = GradientCases.standard
     ) -> GradientReport {
         var report = GradientReport()
-        for context in contexts {
-            for gradientCase in cases {
-                do {
-                    try check(gradientCase, configured, context, &report)
-                } catch {
-                    report.failures.append("\(gradientCase.name) [\(context.isa)]: threw \(error)")
-                }
+        for gradientCase in cases {
+            do {
+                try check(gradientCase, configured, contexts, &report)
+            } catch {
+                report.failures.append("\(gradientCase.name): threw \(error)")
             }
         }
         if configured.capabilities.hasGradients != (report.accepted > 0) {
@@ -51,35 +49,41 @@ public enum GradientSuite {
         return report
     }
 
+    /// One case on every context; they share its references.
     private static func check(
-        _ gradientCase: GradientCase, _ configured: ConfiguredOperator, _ context: ComputeContext,
+        _ gradientCase: GradientCase, _ configured: ConfiguredOperator, _ contexts: [ComputeContext],
         _ report: inout GradientReport
     ) throws {
-        let name = "\(gradientCase.name) [\(context.isa)]"
         let prepared = try gradientCase.prepared(for: configured)
         let reasons =
             configured.unsupportedReasons(for: prepared.problem)
             + configured.unsupportedGradientReasons(for: prepared.problem)
-        let result: AttentionGradients
-        do throws(AttentionError) {
-            result = try configured.backward(
-                prepared.inputs, gradient: prepared.gradient, options: prepared.options, context: context)
-        } catch {
-            if case .unsupported(_, _, let thrown) = error, thrown == reasons, !reasons.isEmpty {
-                report.refused += 1
-            } else {
-                report.failures.append("\(name): threw \(error) though its reasons are \(reasons)")
+        var results: [(name: String, gradients: AttentionGradients)] = []
+        for context in contexts {
+            let name = "\(gradientCase.name) [\(context.isa)]"
+            do throws(AttentionError) {
+                let result = try configured.backward(
+                    prepared.inputs, gradient: prepared.gradient, options: prepared.options, context: context)
+                if reasons.isEmpty {
+                    results.append((name, result))
+                } else {
+                    report.failures.append("\(name): ran although it gives reasons \(reasons)")
+                }
+            } catch {
+                if case .unsupported(_, _, let thrown) = error, thrown == reasons, !reasons.isEmpty {
+                    report.refused += 1
+                } else {
+                    report.failures.append("\(name): threw \(error) though its reasons are \(reasons)")
+                }
             }
-            return
         }
-        guard reasons.isEmpty else {
-            report.failures.append("\(name): ran although it gives reasons \(reasons)")
-            return
-        }
-        report.accepted += 1
-        report.failures += result.wrongForms(for: prepared.inputs).map { "\(name): \($0)" }
+        guard !results.isEmpty else { return }
         let tolerance = try GradientTolerance(
             configured, prepared.inputs, gradient: prepared.gradient, options: prepared.options)
-        for excess in tolerance.errors(of: result) { report.include(excess, name) }
+        for result in results {
+            report.accepted += 1
+            report.failures += result.gradients.wrongForms(for: prepared.inputs).map { "\(result.name): \($0)" }
+            for excess in tolerance.errors(of: result.gradients) { report.include(excess, result.name) }
+        }
     }
 }

@@ -55,10 +55,10 @@ public struct PropertyChecks: Sendable {
         public var unclaimed: [String] = []
     }
 
-    /// Runs every law.
-    public func run() -> Report {
+    /// Checks laws.
+    public func run(_ laws: [Law] = Self.laws) -> Report {
         var report = Report()
-        for law in Self.laws {
+        for law in laws {
             let capabilities = configured.capabilities
             guard law.needs.isSubset(of: capabilities.traits),
                 law.feature.map(capabilities.features.contains) ?? true

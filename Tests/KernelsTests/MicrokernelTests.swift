@@ -147,7 +147,7 @@ import Testing
             let clang = Process()
             clang.executableURL = URL(fileURLWithPath: "/usr/bin/env")
             clang.arguments = [
-                "clang", "--target=aarch64-unknown-linux-gnu", "-ffreestanding", "-std=c17", "-O2", "-Wall", "-Werror",
+                "clang", "--target=aarch64-unknown-linux-gnu", "-ffreestanding", "-std=c17", "-O0", "-Wall", "-Werror",
                 "-I\(sources.path)/include", "-I\(sources.path)", "-c", "\(sources.path)/\(file)", "-o", "/dev/null",
             ]
             try clang.run()
