@@ -95,11 +95,12 @@ package final class RequestFeed: Sendable {
 
     /// Ends the requests, whatever they do, and tells the reader why; the first reason counts.
     package func interrupt(_ reason: Interruption) {
-        let ids = state.withLock { state -> [Int] in
-            guard state.interruption == nil else { return [] }
+        let ids = state.withLock { state -> [Int]? in
+            guard state.interruption == nil else { return nil }
             state.interruption = reason
             return state.ids
         }
+        guard let ids else { return }
         // The reason comes before what the cancelled requests still say.
         put(.interrupted(reason))
         ids.forEach(loop.cancel)
@@ -112,7 +113,6 @@ package final class RequestFeed: Sendable {
 
     private func put(_ news: News) {
         let reader = state.withLock { state -> (CheckedContinuation<[News], Never>, [News])? in
-            if case .interrupted = news, state.news.contains(where: \.isInterruption) { return nil }
             state.add(news, loose: Self.loosePieces)
             guard let reader = state.reader else { return nil }
             defer { (state.reader, state.news) = (nil, []) }
@@ -120,10 +120,6 @@ package final class RequestFeed: Sendable {
         }
         if let (reader, news) = reader { reader.resume(returning: news) }
     }
-}
-
-extension RequestFeed.News {
-    fileprivate var isInterruption: Bool { if case .interrupted = self { true } else { false } }
 }
 
 extension RequestFeed.State {
