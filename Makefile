@@ -97,6 +97,8 @@ bench-server: build ## time zoo's server and llama.cpp's alternately on the same
 quantise-docs: build ## quantise the model that comes with zoo by every method, and put perplexity against bits into docs/
 	$(PYTHON) Benchmarks/Peers/perplexity_sweep.py --zoo $(ZOO) --folder $(RESULTS)/quantised \
 		--svg docs/images/quantise.svg --into docs/quantisation.md
+	$(PYTHON) Benchmarks/Peers/perplexity_sweep.py --zoo $(ZOO) --folder $(RESULTS)/quantised-random --random \
+		--into docs/quantisation.md
 
 bench-quantized: build ## time weights of four bits and llama.cpp's Q4_0 and Q4_K_M alternately, into docs/
 	PYTHON=$(PYTHON) Benchmarks/Peers/setup.sh engine
