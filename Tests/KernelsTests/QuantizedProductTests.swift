@@ -143,6 +143,27 @@ import Testing
         }
     }
 
+    @Test(arguments: [2, 3, 4, 8], [Float(1), -1]) func theLargestSumsFit(bits: Int, input: Float) throws {
+        let (outputs, inputs) = (33, 256)
+        let largest = (1 << bits) - 1
+        let weight = try QuantizedWeight(
+            outputs: outputs, inputs: inputs, bits: bits, groupSize: 128,
+            codes: [UInt8](repeating: UInt8(largest), count: outputs * inputs),
+            scales: [Float](repeating: 1, count: outputs * 2), scaleType: .float32,
+            zeros: [Int16](repeating: 0, count: outputs * 2), groupIndex: nil)
+        for isa in ComputeContext.availableISAs {
+            let context = try ComputeContext(threads: 2, isa: isa)
+            let matrix = QuantizedMatrix(weight, context: context)
+            for rows in [1, 6, 14] {
+                // Equal magnitudes are 127 or -127 each.
+                let x = try Tensor([Float](repeating: input, count: rows * inputs), shape: [rows, inputs])
+                let product = try DenseLayers.linear(x, [.quantized(matrix)], context: context).floats()
+                let sum = input * Float(largest * inputs)
+                #expect(product.allSatisfy { abs($0 - sum) <= 1e-5 * abs(sum) }, "\(isa) \(rows) rows: \(product[0])")
+            }
+        }
+    }
+
     @Test func floatActivationsHaveTheBitsOfTheDequantisedWeight() throws {
         for rows in [1, 40] {
             let shape = Shape(rows: rows, outputs: 70, inputs: 256, bits: 4, groupSize: 64)

@@ -66,6 +66,18 @@ INLINE vi v_dot4_small(vi sum, vi a, vi b) {
 #endif
 }
 
+// Sums of products over a whole block of codes of at most four bits: without an instruction for four bytes they stay in
+// 16 bits, 8 quads of twice 15 * 127 being less than 2^15, and pairs become whole numbers once for the block.
+#ifdef V_BYTE_PAIRS
+#define SUMS_ARE_SHORT(bits) ((bits) <= 4)
+INLINE vi v_add_short(vi sum, vi a, vi b) { return (vi)((vs_gcc)sum + (vs_gcc)V_BYTE_PAIRS(a, b)); }
+INLINE vi v_whole_of_short(vi sum) { return (vi)V_PAIRS((vs_gcc)sum, (vs_gcc)((vi)(0x00010001))); }
+#else
+#define SUMS_ARE_SHORT(bits) 0
+INLINE vi v_add_short(vi sum, vi a, vi b) { return v_dot4(sum, a, b); }
+INLINE vi v_whole_of_short(vi sum) { return sum; }
+#endif
+
 // Up to so many rows all sums fit the registers.
 #define FEW_SUMS (VL == 16 ? 4 : 1)
 
@@ -107,7 +119,9 @@ INLINE void quant_rows(const int R, const int bits, const int is_small, float *t
                         const vi four = v_set_bytes(fours + i * 4);
                         UNROLL
                         for (int v = 0; v < NV; v++)
-                            s[i][v] = is_small ? v_dot4_small(s[i][v], codes[v], four) : v_dot4(s[i][v], codes[v], four);
+                            s[i][v] = SUMS_ARE_SHORT(bits) ? v_add_short(s[i][v], codes[v], four)
+                                      : is_small           ? v_dot4_small(s[i][v], codes[v], four)
+                                                           : v_dot4(s[i][v], codes[v], four);
                     }
                 }
             }
@@ -115,8 +129,10 @@ INLINE void quant_rows(const int R, const int bits, const int is_small, float *t
             for (int i = 0; i < R; i++) {
                 const vf scale = v_set(scales[i]);
                 UNROLL
-                for (int v = 0; v < NV; v++)
-                    sum[i][v] = V_FMA(__builtin_convertvector(s[i][v], vf), scale, sum[i][v]);
+                for (int v = 0; v < NV; v++) {
+                    const vi whole = SUMS_ARE_SHORT(bits) ? v_whole_of_short(s[i][v]) : s[i][v];
+                    sum[i][v] = V_FMA(__builtin_convertvector(whole, vf), scale, sum[i][v]);
+                }
             }
             if (R > FEW_SUMS) IN_MEMORY(sum);
             block += block_bytes(bits);
