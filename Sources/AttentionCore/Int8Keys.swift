@@ -25,7 +25,8 @@ extension AttentionInputs {
 
     /// The same operands with keys and values rounded to INT8: each row of each head by its own largest number.
     ///
-    /// `key = round(127 · key / max|key|)`, and `max|key| / 127` is the scale. Errors are at most half a scale.
+    /// `key = round(127 · key / max|key|)`, halves away from zero, and `max|key| / 127` is the scale. Errors are at most half
+    /// a scale. A row of a head that is not finite has a scale of NaN, so that whoever sees it gets NaN.
     /// Cost: O(keys · (headDim + valueDim)).
     public var quantizingKeys: AttentionInputs {
         guard keyScales == nil else { return self }
@@ -43,8 +44,8 @@ extension AttentionInputs {
         for row in scales.indices {
             let cells = numbers[row * width..<(row + 1) * width]
             let largest = cells.reduce(Float(0)) { max($0, abs($1)) }
-            scales[row] = largest / 127
-            guard largest > 0, largest.isFinite else { continue }
+            scales[row] = cells.allSatisfy(\.isFinite) ? largest / 127 : .nan
+            guard scales[row] > 0 else { continue }
             for index in cells.indices {
                 integers[index] = Int8(max(-127, min(127, (numbers[index] / scales[row]).rounded())))
             }

@@ -76,6 +76,17 @@ extension KernelTable {
         c.pointee.dot_bytes(sums, row, panel, Int64(groups))
     }
 
+    /// Rounds the heads of a row to bytes, each with a scale: `max|cell| / 127`.
+    ///
+    /// A head that is not finite gets a scale of NaN. A head's bytes depend on that head alone, and are the same on every
+    /// table.
+    package func roundHeads(
+        _ bytes: UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>, row: UnsafePointer<Float>, heads: Int,
+        headDim: Int
+    ) {
+        c.pointee.round_heads(bytes, scales, row, Int64(heads), Int64(headDim))
+    }
+
     /// Rounds packed query rows to bytes, each row with its scale.
     package func packQueryBytes(_ queries: ByteQueries, rows: Int, headDim: Int) {
         c.pointee.pack_query_bytes(queries.bytes, queries.scales, queries.tiles, Int64(rows), Int64(headDim))

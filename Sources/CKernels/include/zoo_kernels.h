@@ -266,6 +266,9 @@ struct zoo_kernel_table {
     void (*gate_row)(float *target, const float *gate, const float *up, int64_t count, int32_t activation);
     // target = cap * tanh(source / cap).
     void (*soft_cap)(float *target, const float *source, int64_t count, float cap);
+    // The heads of a row in bytes: cell / scale to nearest, halves away from zero, with scale = largest / 127. Integers:
+    // the same on every table. A head that is not finite has a scale of NaN; its bytes are 0, as those of a scale of 0.
+    void (*round_heads)(int8_t *bytes, float *scales, const float *row, int64_t heads, int64_t head_dim);
 
     void (*to_float)(float *target, const void *source, int32_t dtype, int64_t count);
     void (*exp2)(float *target, const float *source, int64_t count);

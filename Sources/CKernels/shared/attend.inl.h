@@ -126,7 +126,7 @@ static void attend_tile(const struct zoo_attend_args *args, const struct scale_l
 
     for (int64_t i = 0; i < rows; i++) {
         float *scores = args->scores + i * ZOO_SCORE_STRIDE;
-        if (lines) scale_row(scores, lines->key, range.start, range.end);
+        if (lines) scale_scores(scores, lines->key, range.start, range.end);
         if (changed)
             maxima[i] = modify_row(scores, modifiers, row + i, start, end, args->keys);
         else if (bounded)
@@ -148,7 +148,7 @@ static void attend_tile(const struct zoo_attend_args *args, const struct scale_l
         if (args->guarded)
             for (int64_t key = start; key < end; key++)
                 if (hidden[key]) scores[key] = -0.0f;
-        if (lines) scale_row(scores, lines->value, range.start, range.end);
+        if (lines) scale_weights(scores, lines->value, range.start, range.end);
         args->row_sum[row + i] = S_FMA(args->row_sum[row + i], alpha[i], sum);
     }
 

@@ -1,4 +1,5 @@
-// Row-wise work of decoders: root-mean-square norms, rotary positions, gated activations, capped scores.
+// Row-wise work of decoders: root-mean-square norms, rotary positions, gated activations, capped scores, rows of a cache
+// in bytes.
 
 // row / sqrt(mean of squares + epsilon) * gain. Target and row may be the same.
 static void rms_norm_row(float *target, const float *row, const float *gain, int64_t count, float epsilon) {
@@ -67,4 +68,38 @@ static void soft_cap(float *target, const float *source, int64_t count, float ca
     int64_t i = 0;
     for (; i + VL <= count; i += VL) v_store(target + i, caps * v_tanh(v_load(source + i) / caps));
     if (i < count) v_store_part(target + i, caps * v_tanh(v_load_part(source + i, count - i) / caps), count - i);
+}
+
+// The heads of a row in bytes, each with a scale: cell / (largest / 127), halves away from zero. Divided and not
+// multiplied by an inverse, so that every table and AttentionInputs.quantizingKeys make the same bytes.
+static void round_heads(int8_t *bytes, float *scales, const float *row, int64_t heads, int64_t head_dim) {
+    for (int64_t head = 0; head < heads; head++, row += head_dim, bytes += head_dim) {
+        vf largest = v_set(0);
+        vi special = (vi)(0);
+        for (int64_t d = 0; d < head_dim; d += VL) {
+            vf x = v_load_as(row, ZOO_F32, d, head_dim - d);
+            special |= v_special(x);
+            largest = v_max(v_abs(x), largest);
+        }
+        const float scale = v_any(special) ? __builtin_nanf("") : v_reduce_max(largest) / 127.0f;
+        scales[head] = scale;
+        if (!(scale > 0)) {
+            __builtin_memset(bytes, 0, (size_t)head_dim);
+            continue;
+        }
+        for (int64_t d = 0; d < head_dim; d += VL) {
+            vf x = v_load_as(row, ZOO_F32, d, head_dim - d) / v_set(scale), magnitude = v_abs(x);
+            // Adding a half first would round the number below it up.
+            vi whole = __builtin_convertvector(magnitude, vi);
+            whole -= (vi)(magnitude - __builtin_convertvector(whole, vf) >= v_set(0.5f));
+            // A scale without all its bits, below the normal numbers, makes quotients beyond 127.
+            whole = whole < 127 ? whole : (vi)(127);
+            const vi sign = (vi)x >> 31;
+            vb part = __builtin_convertvector((whole ^ sign) - sign, vb);
+            if (head_dim - d >= VL)
+                __builtin_memcpy(bytes + d, &part, sizeof(part));
+            else
+                __builtin_memcpy(bytes + d, &part, (size_t)(head_dim - d));
+        }
+    }
 }

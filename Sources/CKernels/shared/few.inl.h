@@ -218,14 +218,15 @@ static void add_few_sums(const struct zoo_few_args *args, const uint8_t *hidden,
     else                                                                                                           \
         CALL(args, ZOO_BF16, __VA_ARGS__)
 
-// Multiplies cells of rows by the scales of their keys.
-static void scale_few(const struct zoo_few_args *args, const float *scales, int64_t start, int64_t end) {
+// Multiplies scores or weights of rows by the scales of their keys.
+INLINE void scale_few(const struct zoo_few_args *args, const float *scales, int64_t start, int64_t end,
+                      void (*scale)(float *, const float *, int64_t, int64_t)) {
     float line[ZOO_MAX_KEY_BLOCK];
     for (int64_t head = 0; head < args->kv_heads; head++) {
         line_up_scales(line, scales + head * args->scales.head_stride, &args->scales, args->slots, start, end);
         for (int64_t first = head * args->group; first < args->rows; first += args->kv_heads * args->group)
             for (int64_t row = first; row < first + args->group; row++)
-                scale_row(args->scores + row * ZOO_SCORE_STRIDE, line, start, end);
+                scale(args->scores + row * ZOO_SCORE_STRIDE, line, start, end);
     }
 }
 
@@ -235,7 +236,7 @@ static void attend_few(const struct zoo_few_args *args) {
     if (range.start >= range.end) return;
     const int64_t start = range.start / NR * NR, end = (range.end + NR - 1) / NR * NR;
     FEW_BY_DTYPE(score_few, range.start, range.end);
-    if (args->scales.key) scale_few(args, args->scales.key, range.start, range.end);
+    if (args->scales.key) scale_few(args, args->scales.key, range.start, range.end, scale_scores);
 
     float alpha[ZOO_MAX_FEW_TASK_ROWS] = {0}, shift[ZOO_MAX_FEW_TASK_ROWS];
     uint8_t hidden[ZOO_MAX_FEW_TASK_ROWS * ZOO_MAX_KEY_BLOCK];
@@ -259,7 +260,7 @@ static void attend_few(const struct zoo_few_args *args) {
         args->row_sum[row] = S_FMA(args->row_sum[row], alpha[row], sum);
         if (modifiers->drop_low) drop_row(args->scores + row * ZOO_SCORE_STRIDE, modifiers, row, start, end);
     }
-    if (args->scales.value) scale_few(args, args->scales.value, range.start, range.end);
+    if (args->scales.value) scale_few(args, args->scales.value, range.start, range.end, scale_weights);
     __builtin_memset(args->sums, 0, (size_t)(args->rows * args->output_stride) * sizeof(float));
     FEW_BY_DTYPE(weigh_few_rows, range.start, range.end);
     add_few_sums(args, hidden, alpha, range.start, range.end);

@@ -164,10 +164,15 @@ static void line_up_scales(float *line, const float *first, const struct zoo_sca
     for (int64_t key = start; key < end; key++) line[key] = first[slot_of(slots, key) * scales->stride];
 }
 
-// Multiplies a row of scores or weights by the scales of their keys, so that integers need no multiplication each. Zero
-// stays zero, whatever lies in the scale of a hidden key.
-static void scale_row(float *cells, const float *line, int64_t start, int64_t end) {
-    for (int64_t key = start; key < end; key++) cells[key] = cells[key] == 0 ? cells[key] : cells[key] * line[key];
+// Multiplies a row of scores by the scales of their keys, so that integers need no multiplication each. Hidden cells are
+// selected to -infinity afterwards; those of a visible key whose scale is NaN become NaN, whatever its integers.
+static void scale_scores(float *scores, const float *line, int64_t start, int64_t end) {
+    for (int64_t key = start; key < end; key++) scores[key] *= line[key];
+}
+
+// The same for weights. Hidden keys have the weight zero by now, which stays zero, whatever lies in their scales.
+static void scale_weights(float *weights, const float *line, int64_t start, int64_t end) {
+    for (int64_t key = start; key < end; key++) weights[key] *= weights[key] == 0 ? 1 : line[key];
 }
 
 // A hidden score is -infinity. Its weight becomes -0, which no visible score can have.

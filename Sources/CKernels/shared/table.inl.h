@@ -51,6 +51,7 @@ const struct zoo_kernel_table TABLE = {
     .rotate_heads = rotate_heads,
     .gate_row = gate_row,
     .soft_cap = soft_cap,
+    .round_heads = round_heads,
     .to_float = to_float,
     .exp2 = exp2_array,
     .multiply_add = multiply_add,
