@@ -22,7 +22,7 @@ import Testing
             (EngineOptions(memoryUtilization: 1.5), "memoryUtilization is 1.5; expected a fraction above 0, up to 1"),
             (EngineOptions(pageSize: 0), "pageSize is 0; expected at least 1"),
             (EngineOptions(maxModelLen: 1000), "maxModelLen is 1000; expected at most 96, the model's"),
-            (EngineOptions(cacheDType: .int64), "cacheDType is I64; expected F32, F16 or BF16"),
+            (EngineOptions(cacheDType: .int64), "cacheDType is I64; expected F32, F16, BF16 or I8"),
         ] {
             #expect(Self.message { _ = try Engine(model, options: options) } == text)
         }

@@ -70,6 +70,21 @@ import Testing
         // Another operator and another cut of the work foretell the same.
         let other = try measure(["--context", "64", "--overlap", "32", "--attention", "flash", "--page-size", "7"])
         #expect(abs((other["perplexity"] as? Double ?? 0) - perplexity) < 1e-3 * perplexity)
+        // A cache in bytes costs little.
+        let bytes = try measure(["--context", "64", "--overlap", "32", "--kv-cache-dtype", "I8"])
+        let rounded = bytes["perplexity"] as? Double ?? 0
+        #expect(rounded != perplexity && abs(rounded - perplexity) < 1e-2 * perplexity)
+    }
+
+    @Test func theCacheCanBeInBytes() throws {
+        let options = ["generate", "--temperature", "0", "--ignore-eos", "--max-tokens", "16", "--logprobs", "1"]
+        let texts = try ["I8", "int8", "int8_per_token_head", "F32"].map {
+            try first(ZooProcess.run(options + ["--json", "--kv-cache-dtype", $0, "Once upon a time"])).first
+        }
+        let numbers = try texts.map { try #require($0?["cumulativeLogprob"] as? Double) }
+        // One type by three names, and near another.
+        #expect(numbers[0] == numbers[1] && numbers[0] == numbers[2])
+        #expect(numbers[0] != numbers[3] && abs(numbers[0] - numbers[3]) < 0.05 * abs(numbers[3]))
     }
 
     @Test func enginesAreTimed() throws {
@@ -93,7 +108,7 @@ import Testing
         for (arguments, status, text) in [
             (["generate", "--top-p", "3", "x"], Int32(64), "topP is 3.0"),
             (["generate", "--model", "/no/such/model", "x"], 65, "/no/such/model/config.json"),
-            (["generate", "--kv-cache-dtype", "I4", "x"], 64, "expected F32, F16 or BF16"),
+            (["generate", "--kv-cache-dtype", "I4", "x"], 64, "expected F32, F16, BF16 or I8"),
             (["generate", "--memory-utilization", "0.0000001", "x"], 69, "raise memoryUtilization"),
             (["generate", "--logit-bias", "a", "x"], 64, "as 42=-3.5"),
             (["perplexity", "--file", "/no/such/file"], 65, "cannot be read"),

@@ -9,7 +9,9 @@ public struct EngineOptions: Sendable, Hashable {
     public var maxModelLen: Int?
     /// Keys of a page.
     public var pageSize: Int
-    /// How keys and values are stored: F32, F16 or BF16.
+    /// How keys and values are stored: F32, F16, BF16 or I8.
+    ///
+    /// I8 rounds each head of each token by its own largest number, with an F32 scale beside it; off by at most half a scale.
     public var cacheDType: DType
     /// The fraction of the memory visible to the process that weights, keys and values may take together.
     public var memoryUtilization: Double
@@ -76,8 +78,8 @@ public struct EngineOptions: Sendable, Hashable {
             throw .invalidOption(
                 name: "memoryUtilization", expected: "a fraction above 0, up to 1", actual: "\(memoryUtilization)")
         }
-        guard [.float32, .float16, .bfloat16].contains(cacheDType) else {
-            throw .invalidOption(name: "cacheDType", expected: "F32, F16 or BF16", actual: cacheDType.rawValue)
+        guard [.float32, .float16, .bfloat16, .int8].contains(cacheDType) else {
+            throw .invalidOption(name: "cacheDType", expected: "F32, F16, BF16 or I8", actual: cacheDType.rawValue)
         }
     }
 }

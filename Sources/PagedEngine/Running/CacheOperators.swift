@@ -7,8 +7,8 @@ import TransformerBlocks
 /// Which operators attend to the cache.
 ///
 /// The layers' own operator does, or the dispatcher's choice, where it reads pages: one call for the whole batch. An operator
-/// that does not read pages is called for each sequence on keys and values that are gathered for it: any operator can run,
-/// at the cost of the copies, and a row's bits may then depend on how its prompt was cut.
+/// that does not read pages is called for each sequence on keys and values that are gathered for it, and in F32 where it does
+/// not read INT8: any operator can run, at the cost of the copies, and a row's bits may then depend on how its prompt was cut.
 package struct CacheOperators: Sendable {
     /// Attends where a sequence has several new rows; `nil` takes the layer's own.
     private let prefill: ResolvedAttention?
@@ -54,21 +54,24 @@ package struct CacheOperators: Sendable {
     ) throws(AttentionError) -> Tensor {
         let part = try sequences.map { (list) throws(AttentionError) in try Self.part(inputs, list) } ?? inputs
         let refusal: AttentionError
+        let readsBytes: Bool
         do throws(AttentionError) {
             return try choices.choice(for: attention, call) { () throws(AttentionError) in
                 try AttentionProblem(part, options: call.options)
             }.forward(part, options: call.options, context: call.context).output
         } catch {
-            guard case .unsupported(_, _, let reasons) = error, reasons.allSatisfy({ $0.aspect == .pages }) else {
-                throw error
-            }
+            guard case .unsupported(_, _, let reasons) = error,
+                reasons.allSatisfy({ $0.aspect == .pages || $0.aspect == .int8Keys })
+            else { throw error }
             refusal = error
+            readsBytes = !reasons.contains { $0.aspect == .int8Keys }
         }
         guard let pages = part.pages, pages.queryStarts != nil else { throw refusal }
         let result = Tensor(unwritten: part.query.shape, dtype: part.query.dtype)
         for sequence in 0..<pages.sequences {
             let alone = try Self.part(part, [sequence]).gathered().withoutLengths
-            let output = try attention.output(alone, options: call.options, context: call.context)
+            let output = try attention.output(
+                readsBytes ? alone : alone.widened(call.context.kernels), options: call.options, context: call.context)
             Self.copy(output, [sequence], pages, into: result)
         }
         return result
@@ -145,6 +148,32 @@ extension AttentionInputs {
         var result = self
         result.queryLengths = nil
         result.keyLengths = nil
+        return result
+    }
+
+    /// Gathered INT8 keys and values times their scales, in F32; itself where they are floating-point.
+    fileprivate func widened(_ kernels: KernelTable) -> AttentionInputs {
+        guard let keyScales, let valueScales else { return self }
+        var result = self
+        result.key = Self.product(key, keyScales, kernels)
+        result.value = Self.product(value, valueScales, kernels)
+        result.keyScales = nil
+        result.valueScales = nil
+        return result
+    }
+
+    /// Dense `[..., width]` bytes times a number for each row.
+    private static func product(_ bytes: Tensor, _ scales: Tensor, _ kernels: KernelTable) -> Tensor {
+        let result = Tensor(unwritten: bytes.shape)
+        let target = result.freshMutableAddress.assumingMemoryBound(to: Float.self)
+        let width = bytes.shape[3]
+        withExtendedLifetime((bytes, scales)) {
+            let factors = scales.baseAddress.assumingMemoryBound(to: Float.self)
+            kernels.toFloat(target, from: bytes.baseAddress, code: DType.int8.kernelCode ?? 0, count: bytes.count)
+            for row in 0..<scales.count {
+                for cell in row * width..<(row + 1) * width { target[cell] *= factors[row] }
+            }
+        }
         return result
     }
 }

@@ -8,7 +8,7 @@ package struct CacheShape: Sendable, Hashable {
     package let layers: [AttentionLayerShape]
     /// Keys of a page.
     package let pageSize: Int
-    /// How keys and values are stored.
+    /// How keys and values are stored; INT8 ones with an F32 scale for each key and head.
     package let dtype: DType
 
     /// A shape.
@@ -26,11 +26,17 @@ package struct CacheShape: Sendable, Hashable {
         return windows.count == layers.count ? windows.max() : nil
     }
 
-    /// Bytes of one layer's keys, or values, of a page.
-    func partBytes(_ layer: AttentionLayerShape) -> Int {
-        pageSize * layer.kvHeads * layer.headDim * dtype.byteWidth
-    }
+    /// Whether rows have scales beside them.
+    var hasScales: Bool { dtype == .int8 }
 
-    /// Bytes of a page: keys and values of all layers.
-    package var pageBytes: Int { layers.reduce(0) { $0 + 2 * partBytes($1) } }
+    /// The type of the queries that attend to the rows.
+    var queryDType: DType { hasScales ? .float32 : dtype }
+
+    /// Bytes of a page: keys and values of all layers, with their scales.
+    package var pageBytes: Int {
+        let scaleBytes = hasScales ? DType.float32.byteWidth : 0
+        return layers.reduce(0) {
+            $0 + 2 * pageSize * $1.kvHeads * ($1.headDim * dtype.byteWidth + scaleBytes)
+        }
+    }
 }

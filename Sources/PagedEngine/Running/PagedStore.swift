@@ -9,8 +9,8 @@ package import TransformerBlocks
 package final class PagedStore: KeyValueStore, @unchecked Sendable {
     /// What the pages hold.
     package let shape: CacheShape
-    private let keys: [Tensor]
-    private let values: [Tensor]
+    private let keys: [RowPool]
+    private let values: [RowPool]
     private let swap: SwapSpace?
     /// Where the rows of the pass lie.
     private var pages: PagedKeys?
@@ -30,12 +30,8 @@ package final class PagedStore: KeyValueStore, @unchecked Sendable {
     ) throws(EngineError) {
         self.shape = shape
         self.operators = operators
-        keys = shape.layers.map {
-            Tensor(unwritten: [pageCount, shape.pageSize, $0.kvHeads, $0.headDim], dtype: shape.dtype)
-        }
-        values = shape.layers.map {
-            Tensor(unwritten: [pageCount, shape.pageSize, $0.kvHeads, $0.headDim], dtype: shape.dtype)
-        }
+        keys = shape.layers.map { RowPool(shape, $0, pageCount: pageCount) }
+        values = shape.layers.map { RowPool(shape, $0, pageCount: pageCount) }
         swap =
             swapPageCount == 0
             ? nil : try SwapSpace(byteCount: swapPageCount * shape.pageBytes, directory: swapDirectory)
@@ -45,25 +41,24 @@ package final class PagedStore: KeyValueStore, @unchecked Sendable {
     ///
     /// Cost: O(bytes of the pages).
     package func carryOut(_ transfers: [PageTransfer]) {
+        if transfers.isEmpty { return }
+        let parts = (keys + values).flatMap(\.parts)
         for transfer in transfers {
             var offset = 0
-            for (layer, layerShape) in shape.layers.enumerated() {
-                let bytes = shape.partBytes(layerShape)
-                for pool in [keys[layer], values[layer]] {
-                    let base = pool.freshMutableAddress
-                    switch transfer {
-                    case .copy(let source, let target):
-                        (base + target * bytes).copyMemory(from: base + source * bytes, byteCount: bytes)
-                    case .swapOut(let page, let swapPage):
-                        swap.map { $0.base + swapPage * shape.pageBytes + offset }?
-                            .copyMemory(from: base + page * bytes, byteCount: bytes)
-                    case .swapIn(let swapPage, let page):
-                        guard let swap else { continue }
-                        (base + page * bytes).copyMemory(
-                            from: swap.base + swapPage * shape.pageBytes + offset, byteCount: bytes)
-                    }
-                    offset += bytes
+            for part in parts {
+                let (base, bytes) = (part.base, part.bytes)
+                switch transfer {
+                case .copy(let source, let target):
+                    (base + target * bytes).copyMemory(from: base + source * bytes, byteCount: bytes)
+                case .swapOut(let page, let swapPage):
+                    swap.map { $0.base + swapPage * shape.pageBytes + offset }?
+                        .copyMemory(from: base + page * bytes, byteCount: bytes)
+                case .swapIn(let swapPage, let page):
+                    guard let swap else { continue }
+                    (base + page * bytes).copyMemory(
+                        from: swap.base + swapPage * shape.pageBytes + offset, byteCount: bytes)
                 }
+                offset += bytes
             }
         }
     }
@@ -95,36 +90,21 @@ package final class PagedStore: KeyValueStore, @unchecked Sendable {
                 operand: "the pass at \(call.place)", expected: "\(slots.count) rows of the step",
                 actual: "\(call.query.shape[0])")
         }
-        write(call.key, to: keys[call.layer], call.context)
-        write(call.value, to: values[call.layer], call.context)
+        let (key, value) = (keys[call.layer], values[call.layer])
+        key.write(call.key, slots: slots, call.context.kernels)
+        value.write(call.value, slots: slots, call.context.kernels)
         let output = try ModelError.attention(at: call.place) { () throws(AttentionError) in
             let query = try AttentionError.views("query") { () throws(TensorError) in
                 try call.query.reshaped(Shape([1] + call.query.shape.dimensions))
             }
-            // Products are F32; an operator reads queries of the keys' type.
+            // Products are F32; an operator reads queries of the keys' type, or F32 beside INT8.
             let inputs = AttentionInputs(
-                query: shape.dtype == .float32 ? query : query.converted(to: shape.dtype), key: keys[call.layer],
-                value: values[call.layer], pages: pages)
+                query: shape.queryDType == .float32 ? query : query.converted(to: shape.queryDType), key: key.rows,
+                value: value.rows, keyScales: key.scales, valueScales: value.scales, pages: pages)
             return try operators.attend(inputs, call, decoding: decoding)
         }
         return try ModelError.tensors(call.place) { () throws(TensorError) in
             try output.converted(to: .float32).reshaped([slots.count, call.query.shape[1] * call.query.shape[2]])
-        }
-    }
-
-    /// Rows `[rows, kvHeads, headDim]` to their slots, in the pages' element type.
-    private func write(_ rows: Tensor, to pool: Tensor, _ context: ComputeContext) {
-        let width = rows.shape[1] * rows.shape[2]
-        let rowBytes = width * shape.dtype.byteWidth
-        let target = pool.freshMutableAddress
-        let code = shape.dtype.kernelCode ?? 0
-        withExtendedLifetime(rows) {
-            let source = rows.baseAddress.assumingMemoryBound(to: Float.self)
-            for (row, slot) in slots.enumerated() {
-                context.kernels.finish(
-                    target + slot * rowBytes, code: code, row: source + row * rows.strides[0], valueDim: width,
-                    rowSum: 1)
-            }
         }
     }
 }

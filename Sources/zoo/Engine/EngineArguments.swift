@@ -29,7 +29,7 @@ struct EngineArguments: ParsableArguments {
     @Option(help: "Keys of a page.")
     var pageSize = 16
 
-    @Option(help: "How keys and values are stored: F32, F16 or BF16.")
+    @Option(help: "How keys and values are stored: F32, F16, BF16, or I8 with a scale for each token and head.")
     var kvCacheDtype = "F32"
 
     @Option(help: "The fraction of the visible memory that weights, keys and values may take together.")
@@ -72,8 +72,8 @@ struct EngineArguments: ParsableArguments {
 
     /// The options as an engine takes them.
     func options(seed: UInt64 = 0, maxQueue: Int? = nil) throws -> EngineOptions {
-        guard let dtype = DType(rawValue: kvCacheDtype.uppercased()) else {
-            throw CommandFailure(.usage, "--kv-cache-dtype is '\(kvCacheDtype)'; expected F32, F16 or BF16")
+        guard let dtype = Self.cacheDType(kvCacheDtype) else {
+            throw CommandFailure(.usage, "--kv-cache-dtype is '\(kvCacheDtype)'; expected F32, F16, BF16 or I8")
         }
         guard let policy = SchedulerConfiguration.Policy(rawValue: schedulingPolicy) else {
             throw CommandFailure(.usage, "--scheduling-policy is '\(schedulingPolicy)'; expected fcfs or priority")
@@ -132,6 +132,14 @@ struct EngineArguments: ParsableArguments {
 
     /// The model's directory.
     func directory() throws -> String { try model ?? Resources.defaultModel() }
+
+    /// A type by its name in files of weights, or by vLLM's: `bfloat16`, `int8_per_token_head`.
+    private static func cacheDType(_ name: String) -> DType? {
+        switch name.lowercased() {
+        case "i8", "int8", "int8_per_token_head": .int8
+        default: ElementArgument(argument: name)?.dtype
+        }
+    }
 
     private static func specifications(_ text: String?, _ option: String) throws -> [AttentionSpecification] {
         guard let text else { return [] }

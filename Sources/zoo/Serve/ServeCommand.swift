@@ -18,7 +18,7 @@ struct ServeCommand: ParsableCommand {
               zoo serve
               curl localhost:8000/v1/completions --json '{"prompt": "Once upon a time", "max_tokens": 20}'
               zoo serve --model Models/llama --port 9000 --api-key-file keys.txt --memory-utilization 0.7
-              zoo serve --model Models/llama --attention '{"name": "paged"}' --kv-cache-dtype F16
+              zoo serve --model Models/llama --attention '{"name": "paged"}' --kv-cache-dtype I8
               zoo serve --embedding-model Models/all-MiniLM-L6-v2 --tls-cert cert.pem --tls-key key.pem --host 0.0.0.0
             """)
 
