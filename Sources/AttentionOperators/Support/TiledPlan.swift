@@ -71,8 +71,8 @@ extension AttentionPlan {
         let count = max(1, min(threads, tasks))
         let scratch = max(0, workspaceBytes - PlannedBytes.list(of: 2 * tasks) - packed) / count
         return KeptWorkspaces(
-            sizes: ([Int](repeating: scratch, count: count) + [packed])
-                .map { Workspace.keptBytes(floats: $0 / 4) }.filter { $0 > 1 << 14 })
+            sizes: ([Int](repeating: scratch, count: count) + [packed]).filter { $0 > 0 }
+                .map { Workspace.keptBytes(floats: $0 / 4) }.filter { $0 > 0 })
     }
 }
 
