@@ -160,11 +160,9 @@ extension ComputeContext {
     private static let stretches = 4
 
     /// Every panel of a weight, in stretches that one thread reads from end to end.
-    func forStretches(_ panels: Int, _ body: @Sendable (_ panel: Int) -> Void) {
+    func forStretches(_ panels: Int, _ body: @Sendable (_ panels: Range<Int>) -> Void) {
         let count = min(panels, threads == 1 ? 1 : threads * Self.stretches)
-        parallel(count) { index, _ in
-            for panel in index * panels / count..<(index + 1) * panels / count { body(panel) }
-        }
+        parallel(count) { index, _ in body(index * panels / count..<(index + 1) * panels / count) }
     }
 
     /// Cuts rows into a few ranges for each thread.

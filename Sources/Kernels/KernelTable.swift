@@ -14,6 +14,8 @@ package struct KernelTable: @unchecked Sendable {
     package var tileRows: Int { Int(c.pointee.tile_rows) }
     /// Keys, or value columns, that one register tile holds.
     package var panelWidth: Int { Int(c.pointee.panel_width) }
+    /// Rows of a tile of products with a weight in few bits.
+    var quantRows: Int { Int(c.pointee.quant_rows) }
 
     /// The tables this CPU can run, slowest first.
     package static let available: [KernelTable] = {

@@ -74,8 +74,11 @@ struct LinearJob: @unchecked Sendable {
                 Int64(inputs.count), 1)
         }
         if tileCount == 1 {
-            context.forStretches(panelCount) { panel in
-                multiply(block, inputs, panel, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode)
+            context.forStretches(panelCount) { panels in
+                for panel in panels {
+                    multiply(
+                        block, inputs, panel, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode)
+                }
             }
             return
         }
@@ -111,13 +114,15 @@ struct LinearJob: @unchecked Sendable {
 
     /// One row is its own tile.
     private func runOne(_ context: ComputeContext) {
-        context.forStretches(panelCount) { panel in
-            let column = panel * table.panelWidth
-            withPanelBias(panel, isFirst: true) { panelBias in
-                table.c.pointee.project_tile(
-                    result + column, Int64(stride), x, 1, weight.panelAddress(panel, from: 0),
-                    weight.kernelCode, panelBias, 1, Int64(weight.inputs),
-                    Int64(min(table.panelWidth, weight.outputs - column)))
+        context.forStretches(panelCount) { panels in
+            for panel in panels {
+                let column = panel * table.panelWidth
+                withPanelBias(panel, isFirst: true) { panelBias in
+                    table.c.pointee.project_tile(
+                        result + column, Int64(stride), x, 1, weight.panelAddress(panel, from: 0),
+                        weight.kernelCode, panelBias, 1, Int64(weight.inputs),
+                        Int64(min(table.panelWidth, weight.outputs - column)))
+                }
             }
         }
     }
@@ -136,8 +141,10 @@ extension KernelTable {
     ) {
         let width = panelWidth
         let column = panel * width
+        if let bias, column + width <= outputs { return body(bias + column) }
         withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { cells in
-            for lane in 0..<width { cells[lane] = column + lane < outputs ? bias?[column + lane] ?? 0 : 0 }
+            cells.initialize(repeating: 0)
+            if let bias { for lane in 0..<outputs - column { cells[lane] = bias[column + lane] } }
             body(cells.baseAddress)
         }
     }

@@ -65,7 +65,7 @@ extension Tensor {
     ///
     /// Cost: O(count).
     public func copied() -> Tensor {
-        let result = Tensor(zeros: shape, dtype: dtype)
+        let result = Tensor(unwritten: shape, dtype: dtype)
         let width = dtype.byteWidth
         let target = result.freshMutableAddress
         withExtendedLifetime(storage) {
@@ -75,6 +75,12 @@ extension Tensor {
             }
             var position = 0
             forEachRow { start, length, step in
+                if step == 1 {
+                    (target + position * width).copyMemory(
+                        from: baseAddress + start * width, byteCount: length * width)
+                    position += length
+                    return
+                }
                 for index in 0..<length {
                     (target + (position + index) * width).copyMemory(
                         from: baseAddress + (start + index * step) * width, byteCount: width)

@@ -190,6 +190,7 @@ struct zoo_kernel_table {
     const char *name;
     int32_t tile_rows;           // query rows that one register tile holds
     int32_t panel_width;         // keys, or value columns, that one register tile holds
+    int32_t quant_rows;          // rows of a tile of products with a weight in few bits
 
     // rows x head_dim -> [row tile][head_dim][tile rows], times scale; the last tile is padded with zero rows.
     void (*pack_query)(float *tiles, const void *rows, int32_t dtype, int64_t stride, int64_t count, int64_t head_dim,

@@ -57,127 +57,152 @@ INLINE vf group_zeros(const struct zoo_quant_format *f, const char *group, int v
 // Makes the compiler keep an array in memory: registers are for the sums of products.
 #define IN_MEMORY(array) __asm__ volatile("" : : "r"(array) : "memory")
 
-// v_dot4 for unsigned bytes below 128: sums of two products fit 16 bits.
-INLINE vi v_dot4_small(vi sum, vi a, vi b) {
-#ifdef V_BYTE_PAIRS
-    return sum + (vi)V_PAIRS((vs_gcc)V_BYTE_PAIRS(a, b), (vs_gcc)((vi)(0x00010001)));
-#else
-    return v_dot4(sum, a, b);
-#endif
-}
-
 // Sums of products over a whole block of codes of at most four bits: without an instruction for four bytes they stay in
 // 16 bits, 8 quads of twice 15 * 127 being less than 2^15, and pairs become whole numbers once for the block.
 #ifdef V_BYTE_PAIRS
-#define SUMS_ARE_SHORT(bits) ((bits) <= 4)
+#define SUMS_ARE_SHORT(code_bits) ((code_bits) <= 4)
 INLINE vi v_add_short(vi sum, vi a, vi b) { return (vi)((vs_gcc)sum + (vs_gcc)V_BYTE_PAIRS(a, b)); }
 INLINE vi v_whole_of_short(vi sum) { return (vi)V_PAIRS((vs_gcc)sum, (vs_gcc)((vi)(0x00010001))); }
 #else
-#define SUMS_ARE_SHORT(bits) 0
+#define SUMS_ARE_SHORT(code_bits) 0
 INLINE vi v_add_short(vi sum, vi a, vi b) { return v_dot4(sum, a, b); }
 INLINE vi v_whole_of_short(vi sum) { return sum; }
 #endif
 
-// Up to so many rows all sums fit the registers.
+// Rows of a tile, and how many of them have their sums in registers at once. Sixteen registers hold those of four rows:
+// eight go group by group as two times four, so that both find the group's codes in the first-level cache.
+#if VL == 8
+#define QUANT_ROWS 8
+#define QUANT_SUMS 4
+#define FOR_SUMS(rows, BODY)                                                                                       \
+    switch (rows) {                                                                                                \
+    case 1: BODY(1); break;                                                                                        \
+    case 2: BODY(2); break;                                                                                        \
+    case 3: BODY(3); break;                                                                                        \
+    default: BODY(4);                                                                                              \
+    }
+#else
+#define QUANT_ROWS MR
+#define QUANT_SUMS MR
+#define FOR_SUMS FOR_ROWS
+#endif
+// Up to so many rows the sums of the group fit the registers too.
 #define FEW_SUMS (VL == 16 ? 4 : 1)
 
-INLINE void quant_rows(const int R, const int bits, const int is_small, float *target, int64_t stride,
-                       const struct zoo_quant_rows *x, const char *panel, const struct zoo_quant_format *f,
-                       const float *bias, int64_t columns) {
-    vf y[MR][NV], sum[MR][NV];
-    for (int i = 0; i < R; i++)
-        for (int v = 0; v < NV; v++) y[i][v] = bias ? v_load(bias + v * VL) : v_set(0);
-    const int8_t *bytes = x->bytes;
-    const float *scales = x->scales;
-    for (int64_t g = 0; g < f->groups; g++) {
-        const char *block = panel + group_head(f);
-        for (int i = 0; i < R; i++)
-            for (int v = 0; v < NV; v++) sum[i][v] = v_set(0);
-        if (R > FEW_SUMS) {
-            IN_MEMORY(y);
-            IN_MEMORY(sum);
-        }
-        for (int64_t b = 0; b < f->group_blocks; b++) {
-            vi s[MR][NV];
-            UNROLL
-            for (int i = 0; i < R; i++)
-                UNROLL
-                for (int v = 0; v < NV; v++) s[i][v] = (vi)(0);
-            UNROLL
-            for (int64_t line = 0; line < block_bytes(bits); line += 64)
-                __builtin_prefetch(block + QUANT_AHEAD + line, 0, 3);
-            UNROLL
-            for (int part = 0; part < BLOCK_QUADS / QUAD_LINES(bits); part++) {
-                const int8_t *fours = bytes + part * QUAD_LINES(bits) * R * 4;
-                NO_UNROLL
-                for (int line = 0; line < QUAD_LINES(bits); line++, fours += R * 4) {
-                    vi codes[NV];
-                    UNROLL
-                    for (int v = 0; v < NV; v++) codes[v] = quad_codes(bits, block, line, part, v);
-                    UNROLL
-                    for (int i = 0; i < R; i++) {
-                        const vi four = v_set_bytes(fours + i * 4);
-                        UNROLL
-                        for (int v = 0; v < NV; v++)
-                            s[i][v] = SUMS_ARE_SHORT(bits) ? v_add_short(s[i][v], codes[v], four)
-                                      : is_small           ? v_dot4_small(s[i][v], codes[v], four)
-                                                           : v_dot4(s[i][v], codes[v], four);
-                    }
-                }
-            }
-            UNROLL
-            for (int i = 0; i < R; i++) {
-                const vf scale = v_set(scales[i]);
-                UNROLL
-                for (int v = 0; v < NV; v++) {
-                    const vi whole = SUMS_ARE_SHORT(bits) ? v_whole_of_short(s[i][v]) : s[i][v];
-                    sum[i][v] = V_FMA(__builtin_convertvector(whole, vf), scale, sum[i][v]);
-                }
-            }
-            if (R > FEW_SUMS) IN_MEMORY(sum);
-            block += block_bytes(bits);
-            bytes += R * ZOO_QUANT_BLOCK;
-            scales += R;
-        }
-        UNROLL
-        for (int v = 0; v < NV; v++) {
-            const vf scale = panel_vector(panel, f->scale_dtype, v * VL);
-            const vf zero = group_zeros(f, panel, v);
-            UNROLL
-            for (int i = 0; i < R; i++)
-                y[i][v] = V_FMA(scale, V_FMA(zero, v_set(-x->sums[g * R + i]), sum[i][v]), y[i][v]);
-        }
-        panel = block;
-    }
+// Adds the products of R rows with one quad of a block to their sums; bytes: the quad's of the first row.
+INLINE void quant_line(const int R, const int bits, const int is_short, vi (*s)[NV], const char *block, const int line,
+                       const int part, const int8_t *bytes) {
+    vi codes[NV];
+    UNROLL
+    for (int v = 0; v < NV; v++) codes[v] = quad_codes(bits, block, line, part, v);
+    UNROLL
     for (int i = 0; i < R; i++) {
-        float part[NR];
-        float *to = columns >= NR ? target + i * stride : part;
-        for (int v = 0; v < NV; v++) v_store(to + v * VL, y[i][v]);
-        if (columns < NR) __builtin_memcpy(target + i * stride, part, (size_t)columns * sizeof(float));
+        const vi four = v_set_bytes(bytes + i * 4);
+        UNROLL
+        for (int v = 0; v < NV; v++)
+            s[i][v] = is_short ? v_add_short(s[i][v], codes[v], four) : v_dot4(s[i][v], codes[v], four);
     }
 }
 
-static void quant_tile(float *c, int64_t c_stride, const struct zoo_quant_rows *x, const void *panel,
-                       const struct zoo_quant_format *format, const float *bias, int64_t columns) {
-#define QUANT_2(R) quant_rows(R, 2, 1, c, c_stride, x, panel, format, bias, columns)
-#define QUANT_3(R) quant_rows(R, 3, 1, c, c_stride, x, panel, format, bias, columns)
-#define QUANT_4(R) quant_rows(R, 4, 1, c, c_stride, x, panel, format, bias, columns)
-#define QUANT_WIDE(R) quant_rows(R, 8, 1, c, c_stride, x, panel, format, bias, columns)
-#define QUANT_8(R) quant_rows(R, 8, 0, c, c_stride, x, panel, format, bias, columns)
-    switch (format->bits == 8 && format->code_bits < 8 ? 7 : format->bits) {
-    case 2: FOR_ROWS(x->rows, QUANT_2) break;
-    case 3: FOR_ROWS(x->rows, QUANT_3) break;
-    case 4: FOR_ROWS(x->rows, QUANT_4) break;
-#ifdef V_BYTE_PAIRS
-    case 7: FOR_ROWS(x->rows, QUANT_WIDE) break;
-#endif
-    default: FOR_ROWS(x->rows, QUANT_8)
+// Adds the products of R rows, from row `first` of the tile on, with group g of a panel to y.
+INLINE void quant_group(const int R, const int bits, const int is_short, vf (*y)[NV], const struct zoo_quant_rows *x,
+                        const int64_t first, const int64_t g, const char *group, const struct zoo_quant_format *f) {
+    vf sum[QUANT_SUMS][NV];
+    UNROLL
+    for (int i = 0; i < R; i++)
+        UNROLL
+        for (int v = 0; v < NV; v++) sum[i][v] = v_set(0);
+    if (R > FEW_SUMS) IN_MEMORY(sum);
+    const int64_t step = x->rows * 4;
+    const char *block = group + group_head(f);
+    const int8_t *bytes = x->bytes + g * f->group_blocks * BLOCK_QUADS * step + first * 4;
+    const float *scales = x->scales + g * f->group_blocks * x->rows + first;
+    for (int64_t b = 0; b < f->group_blocks; b++) {
+        vi s[QUANT_SUMS][NV];
+        UNROLL
+        for (int i = 0; i < R; i++)
+            UNROLL
+            for (int v = 0; v < NV; v++) s[i][v] = (vi)(0);
+        if (first == 0) {
+            UNROLL
+            for (int64_t line = 0; line < block_bytes(bits); line += 64)
+                __builtin_prefetch(block + QUANT_AHEAD + line, 0, 3);
+        }
+        UNROLL
+        for (int part = 0; part < BLOCK_QUADS / QUAD_LINES(bits); part++) {
+#define LINE(line) quant_line(R, bits, is_short, s, block, line, part, bytes + (part * QUAD_LINES(bits) + (line)) * step)
+            // Few rows lose half their speed to the loop; many would not fit the cache of instructions without it.
+            if (R <= 4) {
+                UNROLL
+                for (int line = 0; line < QUAD_LINES(bits); line++) LINE(line);
+            } else {
+                NO_UNROLL
+                for (int line = 0; line < QUAD_LINES(bits); line++) LINE(line);
+            }
+#undef LINE
+        }
+        UNROLL
+        for (int i = 0; i < R; i++) {
+            const vf scale = v_set(scales[i]);
+            UNROLL
+            for (int v = 0; v < NV; v++) {
+                const vi whole = is_short ? v_whole_of_short(s[i][v]) : s[i][v];
+                sum[i][v] = V_FMA(__builtin_convertvector(whole, vf), scale, sum[i][v]);
+            }
+        }
+        if (R > FEW_SUMS) IN_MEMORY(sum);
+        block += block_bytes(bits);
+        bytes += BLOCK_QUADS * step;
+        scales += x->rows;
     }
-#undef QUANT_2
-#undef QUANT_3
-#undef QUANT_4
-#undef QUANT_WIDE
-#undef QUANT_8
+    UNROLL
+    for (int v = 0; v < NV; v++) {
+        const vf scale = panel_vector(group, f->scale_dtype, v * VL);
+        const vf zero = group_zeros(f, group, v);
+        UNROLL
+        for (int i = 0; i < R; i++)
+            y[i][v] = V_FMA(scale, V_FMA(zero, v_set(-x->sums[g * x->rows + first + i]), sum[i][v]), y[i][v]);
+    }
+}
+
+// Adds the products of all rows of a tile with a panel to y.
+INLINE void quant_panel(const int bits, const int is_short, vf (*y)[NV], const struct zoo_quant_rows *x,
+                        const char *group, const struct zoo_quant_format *f) {
+    const int64_t bytes = quant_group_bytes(f);
+    for (int64_t g = 0; g < f->groups; g++, group += bytes)
+        for (int64_t first = 0; first < x->rows; first += QUANT_SUMS) {
+#define GROUP(R) quant_group(R, bits, is_short, y + first, x, first, g, group, f)
+            FOR_SUMS(x->rows - first, GROUP)
+#undef GROUP
+        }
+}
+
+static void quant_tile(float *c, int64_t c_stride, const struct zoo_quant_rows *x, const void *panel,
+                       const struct zoo_quant_format *f, const float *bias, int64_t columns) {
+    vf y[QUANT_ROWS][NV];
+    for (int64_t i = 0; i < x->rows; i++)
+        for (int v = 0; v < NV; v++) y[i][v] = bias ? v_load(bias + v * VL) : v_set(0);
+#define PANEL(bits) quant_panel(bits, SUMS_ARE_SHORT(bits), y, x, panel, f)
+    switch (f->bits) {
+    case 2: PANEL(2); break;
+    case 3: PANEL(3); break;
+    case 4: PANEL(4); break;
+    default:
+#ifdef V_BYTE_PAIRS
+        if (SUMS_ARE_SHORT(f->code_bits)) {
+            quant_panel(8, 1, y, x, panel, f);
+            break;
+        }
+#endif
+        PANEL(8);
+    }
+#undef PANEL
+    for (int64_t i = 0; i < x->rows; i++) {
+        float part[NR];
+        float *to = columns >= NR ? c + i * c_stride : part;
+        for (int v = 0; v < NV; v++) v_store(to + v * VL, y[i][v]);
+        if (columns < NR) __builtin_memcpy(c + i * c_stride, part, (size_t)columns * sizeof(float));
+    }
 }
 
 // One block of a row in bytes: to the nearest multiple of the largest magnitude / 127, ties to even.

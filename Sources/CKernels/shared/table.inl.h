@@ -22,6 +22,7 @@ const struct zoo_kernel_table TABLE = {
     .name = ISA_NAME,
     .tile_rows = MR,
     .panel_width = NR,
+    .quant_rows = QUANT_ROWS,
     .pack_query = pack_query,
     .pack_keys = pack_keys,
     .pack_values = pack_values,

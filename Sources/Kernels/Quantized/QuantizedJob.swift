@@ -45,7 +45,8 @@ struct QuantizedJob: @unchecked Sendable {
         func panel(_ index: Int) -> UnsafeRawPointer { panels + index * panelBytes }
     }
 
-    /// Tiles of rows that are put into bytes together: 504 rows of AVX-512, within the caches for thousands of inputs.
+    /// Tiles of rows that are put into bytes together: 504 rows of AVX-512, 288 of AVX2, within the caches for thousands of
+    /// inputs.
     private static let blockTiles = 36
     /// Rows whose packed tiles stay in the second-level cache beside one panel of F32, and its inputs, as in ``LinearJob``.
     private static let floatRows = 168
@@ -60,26 +61,27 @@ struct QuantizedJob: @unchecked Sendable {
         }
     }
 
-    private var tileRows: Int { table.tileRows }
     private var places: Int { weight.places }
     private var blocks: Int { places / Int(ZOO_QUANT_BLOCK) }
 
     // MARK: Rows in bytes
 
+    private var quantRows: Int { table.quantRows }
+
     /// Where a tile's rows lie in bytes.
     private func tile(_ base: UnsafeMutablePointer<Float>, _ index: Int, rows: Int) -> zoo_quant_rows {
         let start = base + index * tileFloats
-        let scales = start + tileRows * places / 4
+        let scales = start + quantRows * places / 4
         return zoo_quant_rows(
             rows: Int64(rows), bytes: UnsafeMutableRawPointer(start).assumingMemoryBound(to: Int8.self), scales: scales,
-            sums: scales + tileRows * blocks)
+            sums: scales + quantRows * blocks)
     }
 
-    private var tileFloats: Int { tileRows * (places / 4 + blocks + weight.groups) }
+    private var tileFloats: Int { quantRows * (places / 4 + blocks + weight.groups) }
 
     private func runBytes(_ context: ComputeContext) {
-        let block = Self.blockTiles * tileRows
-        let tiles = Workspace.take(floats: (min(rows, block) + tileRows - 1) / tileRows * tileFloats)
+        let block = Self.blockTiles * quantRows
+        let tiles = Workspace.take(floats: (min(rows, block) + quantRows - 1) / quantRows * tileFloats)
         defer { Workspace.giveBack(tiles) }
         for first in Swift.stride(from: 0, to: rows, by: block) {
             multiply(tiles.base, firstRow: first, rows: min(block, rows - first), context)
@@ -87,20 +89,20 @@ struct QuantizedJob: @unchecked Sendable {
     }
 
     private func multiply(_ tiles: UnsafeMutablePointer<Float>, firstRow: Int, rows: Int, _ context: ComputeContext) {
-        let count = (rows + tileRows - 1) / tileRows
+        let count = (rows + quantRows - 1) / quantRows
         let tiles = SendablePointer(tiles)
-        @Sendable func held(_ index: Int) -> Int { min(tileRows, rows - index * tileRows) }
+        @Sendable func held(_ index: Int) -> Int { min(quantRows, rows - index * quantRows) }
         context.with(threads: count > 1 ? context.threads : 1).parallel(count) { index, _ in
             var target = tile(tiles.base, index, rows: held(index))
             var format = weight.format
             table.c.pointee.quant_pack_rows(
-                &target, x + (firstRow + index * tileRows) * weight.inputs, Int64(weight.inputs), Int64(weight.inputs),
+                &target, x + (firstRow + index * quantRows) * weight.inputs, Int64(weight.inputs), Int64(weight.inputs),
                 weight.order, &format)
         }
         if count == 1 {
-            context.forStretches(panelCount) { panel in
+            context.forStretches(panelCount) { panels in
                 var source = tile(tiles.base, 0, rows: rows)
-                multiply(&source, weight.panel(panel), weight.format, panel, row: firstRow)
+                for panel in panels { multiply(&source, weight.panel(panel), weight.format, panel, row: firstRow) }
             }
             return
         }
@@ -117,7 +119,7 @@ struct QuantizedJob: @unchecked Sendable {
             }
             for index in 0..<count {
                 var source = tile(tiles.base, index, rows: held(index))
-                multiply(&source, cells, wide, panel, row: firstRow + index * tileRows)
+                multiply(&source, cells, wide, panel, row: firstRow + index * quantRows)
             }
         }
     }
@@ -126,14 +128,18 @@ struct QuantizedJob: @unchecked Sendable {
         _ source: inout zoo_quant_rows, _ cells: UnsafeRawPointer, _ format: zoo_quant_format, _ panel: Int, row: Int
     ) {
         var format = format
-        table.withPanelBias(bias, panel, outputs: weight.outputs) { panelBias in
+        func multiply(_ panelBias: UnsafePointer<Float>?) {
             table.c.pointee.quant_tile(
                 result + row * stride + panel * table.panelWidth, Int64(stride), &source, cells, &format, panelBias,
                 Int64(columns(of: panel)))
         }
+        if bias == nil { return multiply(nil) }
+        table.withPanelBias(bias, panel, outputs: weight.outputs, multiply)
     }
 
     // MARK: The weight in F32
+
+    private var tileRows: Int { table.tileRows }
 
     private func runFloats(_ context: ComputeContext) {
         let block = rows == 1 ? 1 : Self.floatRows / tileRows * tileRows

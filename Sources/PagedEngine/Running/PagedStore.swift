@@ -95,7 +95,7 @@ package final class PagedStore: KeyValueStore, @unchecked Sendable {
         value.write(call.value, slots: slots, call.context.kernels)
         let output = try ModelError.attention(at: call.place) { () throws(AttentionError) in
             let query = try AttentionError.views("query") { () throws(TensorError) in
-                try call.query.reshaped(Shape([1] + call.query.shape.dimensions))
+                try call.query.broadcast(to: Shape([1] + call.query.shape.dimensions))
             }
             // Products are F32; an operator reads queries of the keys' type, or F32 beside INT8.
             let inputs = AttentionInputs(
