@@ -3,29 +3,6 @@ public import Kernels
 import Synchronization
 import TensorCore
 
-/// What the conformance suite found.
-public struct ConformanceReport: Sendable, CustomStringConvertible {
-    /// Cases that ran and were compared.
-    public internal(set) var accepted = 0
-    /// Cases whose reasons were thrown as announced.
-    public internal(set) var refused = 0
-    /// What went wrong, one line each.
-    public internal(set) var failures: [String] = []
-    /// The largest error as a part of its limit, and where.
-    public internal(set) var worst: (ratio: Double, name: String) = (0, "none")
-
-    /// Whether nothing went wrong.
-    public var isPassing: Bool { failures.isEmpty }
-
-    /// One line, then the failures.
-    public var description: String {
-        let summary =
-            "\(accepted) accepted, \(refused) refused, \(failures.count) failed; "
-            + "worst error \((worst.ratio * 100).rounded() / 100) of its limit (\(worst.name))"
-        return ([summary] + failures.prefix(20)).joined(separator: "\n")
-    }
-}
-
 /// Runs an operator on every standard case: where it gives no reason it is compared with its references, else its
 /// reasons must be thrown.
 ///
@@ -42,8 +19,7 @@ public enum ConformanceSuite {
         var report = ConformanceReport()
         for attentionCase in cases {
             do {
-                var prepared = try PreparedCase(attentionCase, configured)
-                for context in contexts { try check(&prepared, configured, context, &report) }
+                try check(attentionCase, configured, contexts, &report)
             } catch {
                 report.failures.append("\(attentionCase.name): \(error)")
             }
@@ -55,66 +31,45 @@ public enum ConformanceSuite {
         return report
     }
 
-    /// What all instruction sets share of a case: the operands, and the references once something is compared with them.
-    private struct PreparedCase {
-        let attentionCase: AttentionCase
-        let inputs: AttentionInputs
-        let options: AttentionOptions
-        let problem: AttentionProblem
-        let reasons: [UnsupportedReason]
-        private var known: Tolerance?
-
-        init(_ attentionCase: AttentionCase, _ configured: ConfiguredOperator) throws {
-            self.attentionCase = attentionCase
-            let plain = attentionCase.inputs()
-            options = try attentionCase.options()
-            problem = try AttentionProblem(plain, options: options)
-            reasons = configured.unsupportedReasons(for: problem)
-            inputs =
-                reasons.isEmpty
-                ? try configured.initialising(plain, options: options, seed: attentionCase.seeds.query).inputs : plain
-        }
-
-        mutating func tolerance(_ configured: ConfiguredOperator) throws -> Tolerance {
-            if let known { return known }
-            let made =
-                configured.isPlain(for: problem)
-                ? try plainTolerance(attentionCase, inputs, options)
-                : try Tolerance(configured, inputs, options: options)
-            known = made
-            return made
-        }
-    }
-
+    /// One case on every context; they share its references.
     private static func check(
-        _ prepared: inout PreparedCase, _ configured: ConfiguredOperator, _ context: ComputeContext,
+        _ attentionCase: AttentionCase, _ configured: ConfiguredOperator, _ contexts: [ComputeContext],
         _ report: inout ConformanceReport
     ) throws {
-        let name = "\(prepared.attentionCase.name) [\(context.isa)]"
-        let reasons = prepared.reasons
-        let result: AttentionOutput
-        do throws(AttentionError) {
-            result = try configured.forward(prepared.inputs, options: prepared.options, context: context)
-        } catch {
-            if case .unsupported(_, _, let thrown) = error, thrown == reasons, !reasons.isEmpty {
-                report.refused += 1
-            } else {
-                report.failures.append("\(name): threw \(error) though its reasons are \(reasons)")
+        let plain = attentionCase.inputs()
+        let options = try attentionCase.options()
+        let problem = try AttentionProblem(plain, options: options)
+        let reasons = configured.unsupportedReasons(for: problem)
+        let inputs =
+            reasons.isEmpty
+            ? try configured.initialising(plain, options: options, seed: attentionCase.seeds.query).inputs : plain
+        var results: [(name: String, output: AttentionOutput)] = []
+        for context in contexts {
+            let name = "\(attentionCase.name) [\(context.isa)]"
+            do throws(AttentionError) {
+                let result = try configured.forward(inputs, options: options, context: context)
+                if reasons.isEmpty {
+                    results.append((name, result))
+                } else {
+                    report.failures.append("\(name): ran although it gives reasons \(reasons)")
+                }
+            } catch {
+                if case .unsupported(_, _, let thrown) = error, thrown == reasons, !reasons.isEmpty {
+                    report.refused += 1
+                } else {
+                    report.failures.append("\(name): threw \(error) though its reasons are \(reasons)")
+                }
             }
-            return
         }
-        guard reasons.isEmpty else {
-            report.failures.append("\(name): ran although it gives reasons \(reasons)")
-            return
-        }
-        report.accepted += 1
-        report.failures += form(of: result, prepared.problem, configured).map { "\(name): \($0)" }
-        for excess in try prepared.tolerance(configured).errors(of: result) {
-            if excess.ratio > report.worst.ratio { report.worst = (excess.ratio, "\(name) \(excess.operand)") }
-            if !(excess.ratio <= 1) {
-                report.failures.append(
-                    "\(name): \(excess.operand) is off by \(excess.error), allowed \(excess.limit)")
-            }
+        guard !results.isEmpty else { return }
+        let tolerance =
+            configured.isPlain(for: problem)
+            ? try plainTolerance(attentionCase, inputs, options)
+            : try Tolerance(configured, inputs, options: options)
+        for result in results {
+            report.accepted += 1
+            report.failures += form(of: result.output, problem, configured).map { "\(result.name): \($0)" }
+            for excess in tolerance.errors(of: result.output) { report.include(excess, result.name) }
         }
     }
 

@@ -19,8 +19,8 @@ public enum GradientDifferences {
     /// - Returns: cases that were checked, the largest error as a part of ``limit``, and what went wrong.
     public static func run(
         _ configured: ConfiguredOperator, cases: [GradientCase] = GradientCases.tiny
-    ) -> GradientReport {
-        var report = GradientReport()
+    ) -> ConformanceReport {
+        var report = ConformanceReport()
         for gradientCase in cases {
             do {
                 let prepared = try gradientCase.prepared(for: configured, dtype: .float64)
@@ -41,7 +41,7 @@ public enum GradientDifferences {
     }
 
     private static func check(
-        _ prepared: PreparedGradient, _ configured: ConfiguredOperator, _ report: inout GradientReport
+        _ prepared: PreparedGradient, _ configured: ConfiguredOperator, _ report: inout ConformanceReport
     ) throws {
         let analytic = try configured.referenceGradients(
             prepared.inputs, gradient: prepared.gradient, options: prepared.options, precision: .double)

@@ -34,8 +34,8 @@ public struct GradientLaws: Sendable {
     public static let laws: [Law] = invariance + masking + algebra
 
     /// Checks laws whose traits the operator claims; those whose problems it refuses count as refused.
-    public func run(_ laws: [Law] = Self.laws) -> GradientReport {
-        var report = GradientReport()
+    public func run(_ laws: [Law] = Self.laws) -> ConformanceReport {
+        var report = ConformanceReport()
         for law in laws where law.needs.isSubset(of: configured.capabilities.traits) {
             do {
                 report.failures += try law.check(self).map { "\(law.name) [\(context.isa)]: \($0)" }

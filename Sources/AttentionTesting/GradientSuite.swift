@@ -13,8 +13,8 @@ public enum GradientSuite {
     ///
     /// Cost: seconds. An operator without gradients passes when it refuses every case with its reasons and its
     /// capabilities say so.
-    public static func prove(_ configured: ConfiguredOperator) -> GradientReport {
-        var report = GradientReport()
+    public static func prove(_ configured: ConfiguredOperator) -> ConformanceReport {
+        var report = ConformanceReport()
         do {
             let contexts = try ComputeContext.availableISAs.map { try ComputeContext(threads: 2, isa: $0) }
             report.add(compare(configured, contexts: contexts))
@@ -33,8 +33,8 @@ public enum GradientSuite {
     /// An operator that declares gradients must accept some case, and one that declares none must accept none.
     public static func compare(
         _ configured: ConfiguredOperator, contexts: [ComputeContext], cases: [GradientCase] = GradientCases.standard
-    ) -> GradientReport {
-        var report = GradientReport()
+    ) -> ConformanceReport {
+        var report = ConformanceReport()
         for gradientCase in cases {
             do {
                 try check(gradientCase, configured, contexts, &report)
@@ -52,7 +52,7 @@ public enum GradientSuite {
     /// One case on every context; they share its references.
     private static func check(
         _ gradientCase: GradientCase, _ configured: ConfiguredOperator, _ contexts: [ComputeContext],
-        _ report: inout GradientReport
+        _ report: inout ConformanceReport
     ) throws {
         let prepared = try gradientCase.prepared(for: configured)
         let reasons =

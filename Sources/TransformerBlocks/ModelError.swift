@@ -138,54 +138,44 @@ extension ModelError {
     package static func tensors<Result>(
         _ place: String, _ body: () throws(TensorError) -> Result
     ) throws(ModelError) -> Result {
-        do {
-            return try body()
-        } catch {
-            throw .tensor(place: place, error)
-        }
+        try wrapping(body) { .tensor(place: place, $0) }
     }
 
     /// Opens or writes a file of weights and says which.
     static func weightFile<Result>(
         _ path: String, _ body: () throws(SafetensorsError) -> Result
     ) throws(ModelError) -> Result {
-        do {
-            return try body()
-        } catch {
-            throw .safetensors(file: path, error)
-        }
+        try wrapping(body) { .safetensors(file: path, $0) }
     }
 
     /// Reads or writes quantised weights or their configuration and says where.
     static func checkpoint<Result>(
         at origin: String, _ body: () throws(CheckpointFormatError) -> Result
     ) throws(ModelError) -> Result {
-        do {
-            return try body()
-        } catch {
-            throw .checkpoint(origin: origin, error)
-        }
+        try wrapping(body) { .checkpoint(origin: origin, $0) }
     }
 
     /// Runs code of the quantisers and says at which product it failed.
     static func quantizing<Result>(
         _ place: String, _ body: () throws(QuantizationError) -> Result
     ) throws(ModelError) -> Result {
-        do {
-            return try body()
-        } catch {
-            throw .quantization(place: place, error)
-        }
+        try wrapping(body) { .quantization(place: place, $0) }
     }
 
     /// Runs attention code and says where it failed.
     package static func attention<Result>(
         at place: String, _ body: () throws(AttentionError) -> Result
     ) throws(ModelError) -> Result {
+        try wrapping(body) { .attention(place: place, $0) }
+    }
+
+    private static func wrapping<Result, Failure: Error>(
+        _ body: () throws(Failure) -> Result, _ wrap: (Failure) -> ModelError
+    ) throws(ModelError) -> Result {
         do {
             return try body()
         } catch {
-            throw .attention(place: place, error)
+            throw wrap(error)
         }
     }
 

@@ -45,7 +45,7 @@ struct PagedRun: @unchecked Sendable {
                 compute(task, state: state, scratch)
                 return writer.write(task.members[0], state, kernels: context.kernels)
             }
-            for range in task.ranges { computePart(task, range, scratch, base.base) }
+            for range in task.ranges { computePart(task, range, scratch, base.base, writer) }
         }
         let pieces = tasks.mergePieces
         context.parallel(pieces.count, scratchFloats: tasks.mergeFloats) { index, factors in
@@ -54,12 +54,13 @@ struct PagedRun: @unchecked Sendable {
         return writer.result
     }
 
-    /// One range of a task whose ranges run side by side, into the partial results of its sequences.
+    /// One range of a task whose ranges run side by side, into the partial results of its sequences; into the output where
+    /// it is a sequence's only one.
     private func computePart(
         _ task: PagedTasks.Task, _ range: Int, _ scratch: UnsafeMutablePointer<Float>,
-        _ base: UnsafeMutablePointer<Float>
+        _ base: UnsafeMutablePointer<Float>, _ writer: OutputWriter
     ) {
-        if let split = tasks.split(ofWhole: task) {
+        if let split = tasks.split(ofWhole: task), split.isMerged {
             let state = tasks.partial(split, range: range, base)
             state.reset(rows: task.rows)
             attend(task, range, state: state, scratch)
@@ -71,7 +72,11 @@ struct PagedRun: @unchecked Sendable {
         var row = 0
         for member in task.members {
             guard let split = tasks.split(of: member.batch) else { continue }
-            copy(state, from: row, member, to: tasks.partial(split, range: range, base))
+            if split.isMerged {
+                copy(state, from: row, member, to: tasks.partial(split, range: range, base))
+            } else {
+                writer.write(member, state.from(row: row), kernels: context.kernels)
+            }
             row += member.rows
         }
     }

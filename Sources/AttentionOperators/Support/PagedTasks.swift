@@ -25,6 +25,9 @@ struct PagedTasks: Sendable {
         let ranges: Range<Int>
         /// Where the first range's partial result lies, in floats.
         let offset: Int
+
+        /// Whether there is something to merge.
+        var isMerged: Bool { ranges.count > 1 }
     }
 
     /// Rows of a sequence that one thread merges: whole queries, or some heads of its only query.
@@ -114,8 +117,9 @@ struct PagedTasks: Sendable {
                 continue
             }
             splitOfBatch[batch] = splits.count
-            splits.append(Split(rows: whole, ranges: ranges, offset: partialFloats))
-            partialFloats += ranges.count * stateFloats(whole.rows)
+            let split = Split(rows: whole, ranges: ranges, offset: partialFloats)
+            splits.append(split)
+            if split.isMerged { partialFloats += ranges.count * stateFloats(whole.rows) }
         }
         let total = splits.reduce(0) { $0 + $1.ranges.count }
         // Ranges that follow each other are read ahead; two tasks for each thread end together nearly enough.
@@ -214,7 +218,7 @@ struct PagedTasks: Sendable {
 
     /// What is merged side by side.
     var mergePieces: [MergePiece] {
-        splits.flatMap { split -> [MergePiece] in
+        splits.filter(\.isMerged).flatMap { split -> [MergePiece] in
             let rows = split.rows
             // One long sequence alone would leave threads idle.
             let parts = rows.queries.count == 1 && splits.count < threads ? min(threads, problem.kvHeads) : 1

@@ -2,13 +2,18 @@
 // they lie, once, and never packed. Key heads that lie side by side are walked together, key by key, so that memory is
 // read in order.
 //
-//   for each 4 keys, each key head:      scores: 4 rows x 4 keys of vectors along head_dim, folded together at the end
+//   for each few keys, each key head:    scores: 4 rows x 4 or 2 keys of vectors along head_dim, folded together at the end
 //   for each row:                        maximum, weights, denominator
-//   for each 16 keys, each key head:     sums: 4 rows x 4 vectors of columns, keys in order
+//   for each 16 keys, each key head:     sums: 4 rows x 4 or 2 vectors of columns, keys in order
 //   output = alpha output + sums
 
 #define FEW_ROWS 4
+// Keys, and vectors of columns, that four rows take at once: sixteen sums fit thirty-two registers, eight fit sixteen.
+#if VL == 16 || defined(__aarch64__)
 #define FEW_KEYS 4
+#else
+#define FEW_KEYS 2
+#endif
 // Keys whose values are added for one key head before the next one's turn.
 #define FEW_CHUNK 16
 // How many keys ahead of their use keys and values are fetched into the second-level cache: hardware does not follow rows
@@ -80,7 +85,7 @@ INLINE void dot_few(const int R, const int K, const int run, const struct zoo_fe
         }
     float folded[FEW_ROWS * FEW_KEYS];
     if (R * K == FEW_ROWS * FEW_KEYS)
-        v_reduce_add_16(folded, sums);
+        v_reduce_add_few(folded, sums, FEW_ROWS * FEW_KEYS);
     else
         for (int i = 0; i < R * K; i++) folded[i] = v_reduce_add(sums[i]);
     UNROLL
@@ -129,7 +134,7 @@ INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t st
 // Adds weights times values of keys start..<end to the sums of R rows, V vectors of columns.
 INLINE void weigh_few(const int R, const int V, const int run, const struct zoo_few_args *args, int32_t dtype,
                       int64_t head, int64_t row, int64_t column, int64_t start, int64_t end) {
-    vf sums[FEW_ROWS][4];
+    vf sums[FEW_ROWS][FEW_KEYS];
     float *cells = args->sums + row * args->output_stride + column;
     UNROLL
     for (int i = 0; i < R; i++)
@@ -141,7 +146,7 @@ INLINE void weigh_few(const int R, const int V, const int run, const struct zoo_
     for (int64_t key = start; key < end; key++) {
         const void *value = run ? row_at(args->value, dtype, first + (key - start) * args->value_stride)
                                 : row_at(args->value, dtype, few_value(args, head, key));
-        vf x[4];
+        vf x[FEW_KEYS];
         UNROLL
         for (int v = 0; v < V; v++) x[v] = v_load_as(value, dtype, column + v * VL, V == 1 ? left : VL);
         UNROLL
@@ -165,9 +170,9 @@ INLINE void weigh_few_rows(const struct zoo_few_args *args, int32_t dtype, int64
         for (int64_t head = 0; head < args->kv_heads; head++) {
             for (int64_t ahead = key; ahead < last; ahead++) fetch_ahead_of_value(args, dtype, head, ahead, end);
             for (int64_t column = 0; column < args->value_dim;) {
-                const int wide = column + 4 * VL <= args->value_dim;
-#define WEIGH_WIDE_RUN(R, row) weigh_few(R, 4, 1, args, dtype, head, row, column, key, last);
-#define WEIGH_WIDE(R, row) weigh_few(R, 4, 0, args, dtype, head, row, column, key, last);
+                const int wide = column + FEW_KEYS * VL <= args->value_dim;
+#define WEIGH_WIDE_RUN(R, row) weigh_few(R, FEW_KEYS, 1, args, dtype, head, row, column, key, last);
+#define WEIGH_WIDE(R, row) weigh_few(R, FEW_KEYS, 0, args, dtype, head, row, column, key, last);
 #define WEIGH_ONE(R, row) weigh_few(R, 1, 0, args, dtype, head, row, column, key, last);
                 if (wide && run) {
                     FOR_FEW_ROWS(args, head, WEIGH_WIDE_RUN)
@@ -176,7 +181,7 @@ INLINE void weigh_few_rows(const struct zoo_few_args *args, int32_t dtype, int64
                 } else {
                     FOR_FEW_ROWS(args, head, WEIGH_ONE)
                 }
-                column += wide ? 4 * VL : VL;
+                column += wide ? FEW_KEYS * VL : VL;
             }
         }
     }

@@ -69,10 +69,9 @@ INLINE vi v_lanes(void) {
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 INLINE float v_reduce_add(vf v) { return FOLD(v, PLUS); }
 
-// The sums of sixteen vectors, each added in the order of v_reduce_add: two vectors share every fold.
-INLINE void v_reduce_add_16(float sums[16], const vf v[16]) {
-#if VL == 16
+// The sums of as many vectors as a vector has lanes, each added in the order of v_reduce_add: two vectors share every fold.
 #define FOLD_2(a, b, KEPT, CROSSED) (__builtin_shufflevector(a, b, KEPT) + __builtin_shufflevector(a, b, CROSSED))
+#if VL == 16
 #define KEPT_8 0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31
 #define CROSSED_8 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23
 #define KEPT_4 0, 1, 2, 3, 20, 21, 22, 23, 8, 9, 10, 11, 28, 29, 30, 31
@@ -81,9 +80,24 @@ INLINE void v_reduce_add_16(float sums[16], const vf v[16]) {
 #define CROSSED_2 2, 3, 16, 17, 6, 7, 20, 21, 10, 11, 24, 25, 14, 15, 28, 29
 #define KEPT_1 0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31
 #define CROSSED_1 1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30
-    vf a[8], b[4], c[2];
+#elif VL == 8
+#define KEPT_4 0, 1, 2, 3, 12, 13, 14, 15
+#define CROSSED_4 4, 5, 6, 7, 8, 9, 10, 11
+#define KEPT_2 0, 1, 10, 11, 4, 5, 14, 15
+#define CROSSED_2 2, 3, 8, 9, 6, 7, 12, 13
+#define KEPT_1 0, 9, 2, 11, 4, 13, 6, 15
+#define CROSSED_1 1, 8, 3, 10, 5, 12, 7, 14
+#endif
+INLINE void v_reduce_add_lanes(float sums[VL], const vf v[VL]) {
+#if VL >= 8
+    vf b[4], c[2];
+#if VL == 16
+    vf a[8];
     UNROLL
     for (int i = 0; i < 8; i++) a[i] = FOLD_2(v[i], v[i + 8], KEPT_8, CROSSED_8);
+#else
+    const vf *a = v;
+#endif
     UNROLL
     for (int i = 0; i < 4; i++) b[i] = FOLD_2(a[i], a[i + 4], KEPT_4, CROSSED_4);
     UNROLL
@@ -91,8 +105,13 @@ INLINE void v_reduce_add_16(float sums[16], const vf v[16]) {
     *(vf_unaligned *)sums = FOLD_2(c[0], c[1], KEPT_1, CROSSED_1);
 #else
     UNROLL
-    for (int i = 0; i < 16; i++) sums[i] = v_reduce_add(v[i]);
+    for (int i = 0; i < VL; i++) sums[i] = v_reduce_add(v[i]);
 #endif
+}
+// The same of any multiple of that many vectors.
+INLINE void v_reduce_add_few(float *sums, const vf *v, const int count) {
+    UNROLL
+    for (int i = 0; i < count; i += VL) v_reduce_add_lanes(sums + i, v + i);
 }
 INLINE float v_reduce_max(vf v) { return FOLD(v, LARGER); }
 // Infinities and NaN: their exponent field alone is all ones.

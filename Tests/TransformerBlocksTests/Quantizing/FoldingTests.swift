@@ -13,6 +13,7 @@ import TransformerBlocks
 
     @Test(arguments: SmallCheckpoint.families, [2, 4])
     func scalesChangeNoLogit(family: String, kvHeads: Int) throws {
+        func factor(_ input: Int) -> Float { 0.3 + Float((input * 7) % 11) / 3 }
         for dtype in [DType.float32, .bfloat16] {
             let model = try SmallCheckpoint(family, kvHeads: kvHeads, dtype: dtype)
             let quantizer = try ModelQuantizer(
@@ -21,7 +22,7 @@ import TransformerBlocks
             var asked: [String] = []
             let folded = try quantizer.folded { module, inputs in
                 asked.append(module.split(separator: ".").last.map(String.init) ?? "")
-                return (0..<inputs).map { 0.3 + Float(($0 * 7) % 11) / 3 }
+                return (0..<inputs).map(factor)
             }
             // Where query heads share value heads, nothing can be folded before the projection back.
             #expect(
@@ -35,6 +36,14 @@ import TransformerBlocks
                 let before = try #require(tensors[name])
                 if name.hasSuffix("q_proj.weight") || name.hasSuffix("down_proj.weight") {
                     #expect(try before.converted(to: .float32).maxAbsoluteDifference(tensor) > 0.01)
+                }
+                // Columns are multiplied by the factors that were asked for, as near as the gain's type comes to them.
+                if let rows = tensor.shape.dimensions.first, name.hasSuffix("gate_proj.weight") {
+                    let pairs = zip(before.converted(to: .float32).floats(), tensor.floats())
+                    for (place, (old, new)) in pairs.enumerated() where abs(old) > 0.01 {
+                        let ratio = new / old / factor(place % (tensor.shape.count / rows))
+                        #expect(abs(ratio - 1) < (dtype == .bfloat16 ? 0.1 : 1e-3), "\(dtype) \(name) \(ratio)")
+                    }
                 }
                 // Biases are the one thing whose rounding nothing can take up.
                 if dtype == .bfloat16, name.hasSuffix(".bias") { continue }

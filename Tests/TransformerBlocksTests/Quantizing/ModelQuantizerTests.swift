@@ -152,6 +152,88 @@ import TransformerBlocks
         }
     }
 
+    /// A tensor's numbers in Double by rows.
+    private func rows(_ tensor: Tensor?) throws -> [[Double]] {
+        let tensor = try #require(tensor)
+        let (numbers, width) = (tensor.doubles(), tensor.shape[1])
+        return (0..<tensor.shape[0]).map { Array(numbers[$0 * width..<($0 + 1) * width]) }
+    }
+
+    /// ‖(Q − W)X‖² / ‖WX‖² in Double.
+    private func outputError(_ quantized: [[Double]], _ weight: [[Double]], _ inputs: [[Double]]) -> Double {
+        var (error, norm) = (0.0, 0.0)
+        for x in inputs {
+            for (q, w) in zip(quantized, weight) {
+                let truth = zip(w, x).reduce(0) { $0 + $1.0 * $1.1 }
+                let other = zip(q, x).reduce(0) { $0 + $1.0 * $1.1 }
+                error += (other - truth) * (other - truth)
+                norm += truth * truth
+            }
+        }
+        return error / norm
+    }
+
+    @Test func errorsOfScaledWeightsAreThoseOfTheScaledInputs() throws {
+        let model = try SmallCheckpoint("llama", blocks: 1)
+        let (report, _) = try Self.quantize(model, .awq(AWQ(), clips: true))
+        let out = model.folder + "/out"
+        let written = try model.dequantized(out, try SmallCheckpoint.stored(out))
+        let original = try SafetensorsFile(path: model.directory + "/model.safetensors")
+        let norm = "model.layers.0.input_layernorm.weight"
+        let (old, new) = (try #require(original[norm]).doubles(), try #require(written[norm]).doubles())
+        #expect(zip(old, new).contains { abs($0 / $1 - 1) > 0.1 })
+        let table = try rows(original["model.embed_tokens.weight"])
+        let inputs = SmallCheckpoint.text().joined().map { id -> [Double] in
+            let row = table[id]
+            let root = (row.reduce(0) { $0 + $1 * $1 } / Double(row.count) + 1e-6).squareRoot()
+            return zip(row, new).map { $0 / root * $1 }
+        }
+        for (place, module) in model.modules(0).prefix(3).enumerated() {
+            // What the gain has lost the columns have gained.
+            let weight = try rows(original[module.name + ".weight"]).map { row in
+                row.indices.map { row[$0] * old[$0] / new[$0] }
+            }
+            let expected = outputError(try rows(written[module.name + ".weight"]), weight, inputs)
+            let reported = try #require(report.layers[place].outputError)
+            #expect(abs(reported / expected - 1) < 1e-3, "\(module.name): \(reported), not \(expected)")
+        }
+    }
+
+    @Test func clippingLeavesQueriesAndKeysWhole() throws {
+        let model = try SmallCheckpoint("llama", blocks: 1)
+        let scheme = QuantizationScheme(bits: 3, groupSize: 32)
+        _ = try Self.quantize(model, .awq(AWQ(), clips: false), scheme, to: "whole")
+        _ = try Self.quantize(model, .awq(AWQ(), clips: true), scheme, to: "cut")
+        let both = try ["whole", "cut"].map { name in
+            try model.dequantized("\(model.folder)/\(name)", try SmallCheckpoint.stored("\(model.folder)/\(name)"))
+        }
+        for (name, isCut) in [("q_proj", false), ("k_proj", false), ("v_proj", true), ("o_proj", true)] {
+            let weights = try both.map { try #require($0["model.layers.0.self_attn.\(name).weight"]) }
+            #expect(weights[0].bitwiseEquals(weights[1]) != isCut, "\(name)")
+        }
+    }
+
+    @Test(arguments: ["llama", "gemma2"]) func theErrorOfAHeadIsThatOfItsLogits(family: String) throws {
+        let model = try SmallCheckpoint(family, blocks: 1)
+        let method = QuantizationMethod.gptq(GPTQ(), isSequential: true)
+        let report = try Self.quantize(model, method, head: true, to: "all").report
+        _ = try Self.quantize(model, method, to: "blocks")
+        var context = try ComputeContext()
+        context.activations = .float32
+        let logits = try ["all", "blocks"].map { name in
+            let whole = try CausalLanguageModel(
+                directory: "\(model.folder)/\(name)", registry: Support.registry, context: context)
+            // Beyond the cap all logits are alike: the head's own are those before it.
+            return try whole.network.forward(try RaggedBatch(SmallCheckpoint.text())).doubles().map {
+                family == "gemma2" ? 30 * atanh($0 / 30) : $0
+            }
+        }
+        let error = zip(logits[0], logits[1]).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        let expected = error / logits[1].reduce(0) { $0 + $1 * $1 }
+        let reported = try #require(report.layers.last?.outputError)
+        #expect(abs(reported / expected - 1) < 0.01, "\(reported), not \(expected)")
+    }
+
     @Test func unwatchedWeightsAreSpoiltByNothing() throws {
         // A second run with the same text gives the same files; another text, others.
         let model = try SmallCheckpoint("qwen2")

@@ -1,5 +1,5 @@
-/// What checks of gradients found.
-public struct GradientReport: Sendable, CustomStringConvertible {
+/// What checks of an operator found.
+public struct ConformanceReport: Sendable, CustomStringConvertible {
     /// Cases and laws that ran and were compared.
     public internal(set) var accepted = 0
     /// Cases whose reasons were thrown as announced, and laws whose problems the operator refuses.
@@ -32,7 +32,7 @@ public struct GradientReport: Sendable, CustomStringConvertible {
     }
 
     /// Adds what another check found.
-    mutating func add(_ other: GradientReport) {
+    mutating func add(_ other: ConformanceReport) {
         accepted += other.accepted
         refused += other.refused
         failures += other.failures
