@@ -32,6 +32,21 @@ import Testing
         }
     }
 
+    @Test(arguments: [1, 15, 16, 17, 31, 32, 100]) func everyPlaceOfARowIsSeen(count: Int) throws {
+        let greedy = SamplingParams(temperature: 0)
+        for place in 0..<count {
+            var row = (0..<count).map { -1 - Float($0 * 7 % 5) }
+            row[place] = 2
+            #expect(try draw(row, greedy).token == place)
+            for other in [place + 1, place + 16, place + 17] where other < count {
+                row[other] = 2
+                #expect(try draw(row, greedy).token == place)
+            }
+            row[place] = .nan
+            #expect(throws: SamplingError.invalidLogit(token: place, value: "nan")) { try draw(row, greedy) }
+        }
+    }
+
     @Test func extremeLogitsAreExact() throws {
         #expect(try draw([-.infinity, 5, -.infinity], SamplingParams()).token == 1)
         #expect(try draw([1e5, -1e5], SamplingParams(temperature: 0.01)).token == 0)

@@ -37,7 +37,7 @@ package struct Sampler: Sendable {
         scores.append(contentsOf: logits)
         mask(plan, output: output)
         try penalise(plan, prompt: prompt, output: output)
-        let best = RowLogprobs.largest(scores)
+        let best = scores.withUnsafeBufferPointer(RowLogprobs.largest)
         guard scores[best] > -.infinity else { throw .noCandidate(vocabulary: plan.vocabulary) }
         var token = best
         if !plan.params.isGreedy {
