@@ -12,7 +12,7 @@ public struct AWQ: Sendable {
     /// Exponents that are tried, from 0 to below 1 in equal steps.
     public var gridPoints: Int
     /// Whether a scale also falls with the mean magnitude of its column of the weights, relative to the group:
-    /// `s = mean|x|^ratio / (mean|w|^(1 − ratio) + 10⁻⁴)` in place of `mean|x|^ratio`.
+    /// `s = mean|x|^ratio / (mean|w|^(1 − ratio) + 10⁻⁴)`, as AutoAWQ has it, in place of the paper's `mean|x|^ratio`.
     public var usesWeightMagnitudes: Bool
     /// Ranges that ``searchClip(weight:inputs:scheme:context:)`` tries: `1 − i / clipSteps` of the whole range.
     public var clipSteps: Int
@@ -23,7 +23,7 @@ public struct AWQ: Sendable {
 
     /// The usual settings.
     public init(
-        gridPoints: Int = 20, usesWeightMagnitudes: Bool = false, clipSteps: Int = 20, largestShrink: Double = 0.5,
+        gridPoints: Int = 20, usesWeightMagnitudes: Bool = true, clipSteps: Int = 20, largestShrink: Double = 0.5,
         clipRows: Int = 512
     ) {
         self.gridPoints = gridPoints

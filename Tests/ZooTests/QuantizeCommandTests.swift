@@ -52,6 +52,8 @@ import Testing
         (["--method", "nearest"], 64, "nearest"),
         (["--method", "rtn", "--damping", "0.1", "--act-order"], 64, "--act-order, --damping: a setting of gptq"),
         (["--method", "rtn", "--no-clip"], 64, "--no-clip: a setting of awq"),
+        (["--method", "rtn", "--duo-scaling"], 64, "--duo-scaling: a setting of awq"),
+        (["--method", "rtn", "--no-duo-scaling"], 64, "--no-duo-scaling: a setting of awq"),
         (["--method", "rtn", "--samples", "3"], 64, "choose from a --calibration, and there is none"),
         (["--method", "rtn", "--report", "x.pdf"], 64, "ends in '.pdf'; expected .html, .svg or .json"),
         (["--method", "rtn", "--report", "/no/such/x.svg", "--group-size", "32"], 64, "there is no folder '/no/such'"),

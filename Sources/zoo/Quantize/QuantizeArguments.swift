@@ -79,12 +79,22 @@ struct GPTQArguments: ParsableArguments {
 struct AWQArguments: ParsableArguments {
     @Flag(help: "Do not search for the limits at which weights are cut.")
     var noClip = false
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Whether scales also fall with the weights' magnitudes, as AutoAWQ's do; by default yes.")
+    var duoScaling: Bool?
+
+    /// The search as asked for.
+    var settings: AWQ { AWQ(usesWeightMagnitudes: duoScaling ?? true) }
 
     /// Refuses settings that the method would not look at.
     func check(_ method: MethodName) throws {
-        guard method == .awq || !noClip else {
-            throw ValidationError("--no-clip: a setting of awq; --method is \(method.rawValue).")
-        }
+        guard method != .awq else { return }
+        let given = [
+            ("--no-clip", noClip), ("--duo-scaling", duoScaling == true), ("--no-duo-scaling", duoScaling == false),
+        ]
+        guard let (name, _) = given.first(where: \.1) else { return }
+        throw ValidationError("\(name): a setting of awq; --method is \(method.rawValue).")
     }
 }
 

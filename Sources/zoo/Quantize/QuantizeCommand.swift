@@ -101,7 +101,7 @@ struct QuantizeCommand: ParsableCommand {
         switch method {
         case .rtn: .roundToNearest
         case .gptq: .gptq(gptq.settings, isSequential: !gptq.noTrueSequential)
-        case .awq: .awq(AWQ(), clips: !awq.noClip)
+        case .awq: .awq(awq.settings, clips: !awq.noClip)
         }
     }
 }
