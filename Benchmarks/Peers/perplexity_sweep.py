@@ -45,6 +45,8 @@ class Subject:
     calibration: Path
     held: Path
     marks: tuple[str, str]
+    # How the held-out text is cut into windows.
+    windows: tuple[str, ...] = ()
 
     def option(self, name: str) -> list[str]:
         return [name, str(self.model)] if self.model else []
@@ -69,8 +71,10 @@ def random_subject(zoo: str, folder: Path) -> Subject:
     # A character is a token.
     calibration = random_model.write_text(zoo, model, folder / "random-calibration.txt", 128 * 512, seed=1)
     held = random_model.write_text(zoo, model, folder / "random-held-out.txt", 32 * 512, seed=2)
+    # A stretch of the text says nothing about the next one: random weights find a text likely after its own beginning.
     return Subject(f"A random Llama of hidden {random_model.SHAPE.hidden} and {random_model.LAYERS} layers", model, 128,
-                   calibration, held, ("<!-- quantise-random: begin -->", "<!-- quantise-random: end -->"))
+                   calibration, held, ("<!-- quantise-random: begin -->", "<!-- quantise-random: end -->"),
+                   ("--context", str(random_model.STRETCH), "--overlap", "0"))
 
 
 def run(command: list[str]) -> str:
@@ -117,8 +121,8 @@ def main() -> None:
     given.folder.mkdir(parents=True, exist_ok=True)
     subject = (random_subject if given.random else default_subject)(given.zoo, given.folder)
     made = quantise(given.zoo, given.folder, subject, given.samples)
-    command = [given.zoo, "quantize-report", "--file", str(subject.held), "--json", *subject.option("--baseline"),
-               *map(str, made)]
+    command = [given.zoo, "quantize-report", "--file", str(subject.held), "--json", *subject.windows,
+               *subject.option("--baseline"), *map(str, made)]
     if given.svg:
         command += ["--report", str(given.svg)]
     results = [json.loads(line) for line in run(command).splitlines()]

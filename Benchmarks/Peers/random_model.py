@@ -18,6 +18,8 @@ from server_shape import SERVED, TOKENIZER, weights, write_directory
 # Four special tokens and 94 characters, in the order of the tokenizer that comes with zoo.
 VOCABULARY, SPECIAL = 98, 4
 LAYERS, CONTEXT = 4, 512
+# Characters that the model writes in one go, its first one included.
+STRETCH = CONTEXT - 2
 SHAPE = replace(SERVED, name="llama-random", layers=LAYERS, vocabulary=VOCABULARY, context=CONTEXT)
 # The largest factor at which the head still lets many characters follow.
 HEAD_FACTOR = 4
@@ -46,12 +48,11 @@ def write_model(folder: Path) -> Path:
 
 def write_text(zoo: str, model: Path, path: Path, characters: int, seed: int) -> Path:
     """A text of the model, one stretch for each first character."""
-    stretch = CONTEXT - 2
     firsts = [chr(code) for code in range(ord("!"), ord("~") + 1)]
     prompts = path.with_suffix(".prompts")
     prompts.write_text("\n".join(firsts) + "\n")
     command = [zoo, "generate", "--model", str(model), "--file", str(prompts), "--temperature", "1", "--ignore-eos",
-               "--max-tokens", str(stretch - 1), "--n", str(-(-characters // (stretch * len(firsts)))),
+               "--max-tokens", str(STRETCH - 1), "--n", str(-(-characters // (STRETCH * len(firsts)))),
                "--seed", str(seed), "--json"]
     print(" ".join(command), file=sys.stderr, flush=True)
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()

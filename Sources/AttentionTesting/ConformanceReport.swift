@@ -1,3 +1,5 @@
+import AttentionCore
+
 /// What checks of an operator found.
 public struct ConformanceReport: Sendable, CustomStringConvertible {
     /// Cases and laws that ran and were compared.
@@ -21,6 +23,25 @@ public struct ConformanceReport: Sendable, CustomStringConvertible {
             "\(accepted) accepted, \(refused) refused, \(failures.count) failed; "
             + "worst error \((worst.ratio * 100).rounded() / 100) of its limit (\(worst.name))"
         return ([summary] + failures.prefix(20)).joined(separator: "\n")
+    }
+
+    /// What a call returns, or `nil`: where it throws exactly the reasons that were announced it counts as refused, else what
+    /// happened is a failure.
+    mutating func outcome<Result>(
+        _ name: String, announced reasons: [UnsupportedReason], _ body: () throws(AttentionError) -> Result
+    ) -> Result? {
+        do throws(AttentionError) {
+            let result = try body()
+            if reasons.isEmpty { return result }
+            failures.append("\(name): ran although it gives reasons \(reasons)")
+        } catch {
+            if case .unsupported(_, _, let thrown) = error, thrown == reasons, !reasons.isEmpty {
+                refused += 1
+            } else {
+                failures.append("\(name): threw \(error) though its reasons are \(reasons)")
+            }
+        }
+        return nil
     }
 
     /// Notes an error, which fails when it is beyond its limit.

@@ -46,20 +46,10 @@ public enum ConformanceSuite {
         var results: [(name: String, output: AttentionOutput)] = []
         for context in contexts {
             let name = "\(attentionCase.name) [\(context.isa)]"
-            do throws(AttentionError) {
-                let result = try configured.forward(inputs, options: options, context: context)
-                if reasons.isEmpty {
-                    results.append((name, result))
-                } else {
-                    report.failures.append("\(name): ran although it gives reasons \(reasons)")
-                }
-            } catch {
-                if case .unsupported(_, _, let thrown) = error, thrown == reasons, !reasons.isEmpty {
-                    report.refused += 1
-                } else {
-                    report.failures.append("\(name): threw \(error) though its reasons are \(reasons)")
-                }
+            let output = report.outcome(name, announced: reasons) { () throws(AttentionError) in
+                try configured.forward(inputs, options: options, context: context)
             }
+            if let output { results.append((name, output)) }
         }
         guard !results.isEmpty else { return }
         let tolerance =
