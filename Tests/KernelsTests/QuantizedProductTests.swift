@@ -155,7 +155,7 @@ import Testing
         for isa in ComputeContext.availableISAs {
             let context = try ComputeContext(threads: 2, isa: isa)
             let matrix = QuantizedMatrix(weight, context: context)
-            for rows in [1, 4, 8, 9, 14] {
+            for rows in [1, 4, 6, 8, 9, 14] {
                 // Equal magnitudes are 127 or -127 each.
                 let x = try Tensor([Float](repeating: input, count: rows * inputs), shape: [rows, inputs])
                 let product = try DenseLayers.linear(x, [.quantized(matrix)], context: context).floats()

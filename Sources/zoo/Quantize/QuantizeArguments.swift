@@ -57,15 +57,11 @@ struct GPTQArguments: ParsableArguments {
 
     /// Refuses settings that the method would not look at.
     func check(_ method: MethodName) throws {
-        guard method != .gptq else { return }
-        let given = [
-            ("--act-order", actOrder), ("--static-groups", staticGroups), ("--damping", damping != nil),
-            ("--block-size", blockSize != nil), ("--no-true-sequential", noTrueSequential),
-        ].filter(\.1).map(\.0)
-        guard given.isEmpty else {
-            throw ValidationError(
-                "\(given.joined(separator: ", ")): a setting of gptq; --method is \(method.rawValue).")
-        }
+        try MethodName.gptq.checkOwn(
+            [
+                ("--act-order", actOrder), ("--static-groups", staticGroups), ("--damping", damping != nil),
+                ("--block-size", blockSize != nil), ("--no-true-sequential", noTrueSequential),
+            ], asked: method)
     }
 
     var settings: GPTQ {
@@ -85,16 +81,23 @@ struct AWQArguments: ParsableArguments {
     var duoScaling: Bool?
 
     /// The search as asked for.
-    var settings: AWQ { AWQ(usesWeightMagnitudes: duoScaling ?? true) }
+    var settings: AWQ { AWQ(usesWeightMagnitudes: duoScaling ?? AWQ().usesWeightMagnitudes) }
 
     /// Refuses settings that the method would not look at.
     func check(_ method: MethodName) throws {
-        guard method != .awq else { return }
-        let given = [
-            ("--no-clip", noClip), ("--duo-scaling", duoScaling == true), ("--no-duo-scaling", duoScaling == false),
-        ]
-        guard let (name, _) = given.first(where: \.1) else { return }
-        throw ValidationError("\(name): a setting of awq; --method is \(method.rawValue).")
+        try MethodName.awq.checkOwn(
+            [("--no-clip", noClip), ("--duo-scaling", duoScaling == true), ("--no-duo-scaling", duoScaling == false)],
+            asked: method)
+    }
+}
+
+extension MethodName {
+    /// Refuses settings that this method alone has where another one is asked for.
+    fileprivate func checkOwn(_ settings: [(name: String, isGiven: Bool)], asked method: MethodName) throws {
+        let given = settings.filter(\.isGiven).map(\.name)
+        guard method != self, !given.isEmpty else { return }
+        throw ValidationError(
+            "\(given.joined(separator: ", ")): a setting of \(rawValue); --method is \(method.rawValue).")
     }
 }
 
