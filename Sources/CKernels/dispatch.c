@@ -32,6 +32,10 @@ void zoo_pause(void) {
 #endif
 }
 
+void zoo_fetch(uintptr_t address, int64_t bytes) {
+    for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch((const char *)address + byte, 0, 2);
+}
+
 int zoo_allowed_cpus(void) {
 #if defined(__linux__)
     // The affinity mask, not the number of processors of the host.

@@ -62,11 +62,13 @@ public enum DenseLayers {
         for weight in weights where weight.outputs > 0 {
             switch weight {
             case .float(let matrix):
+                if rows == 1 { context.willRead(matrix.region) }
                 LinearJob(
                     table: table, rows: rows, weight: matrix, x: x.floatAddress, bias: offsets, result: target,
                     stride: outputs
                 ).run(context)
             case .quantized(let matrix):
+                if rows == 1 { context.willRead(matrix.region) }
                 QuantizedJob(
                     table: table, rows: rows, weight: QuantizedJob.Weight(matrix), x: x.floatAddress, bias: offsets,
                     result: target, stride: outputs
@@ -155,16 +157,6 @@ public enum DenseLayers {
 }
 
 extension ComputeContext {
-    /// Stretches of panels for each thread when few rows read them once: long enough that fetching ahead pays, short
-    /// enough that a thread that is held up does not hold up the others.
-    private static let stretches = 4
-
-    /// Every panel of a weight, in stretches that one thread reads from end to end.
-    func forStretches(_ panels: Int, _ body: @Sendable (_ panels: Range<Int>) -> Void) {
-        let count = min(panels, threads == 1 ? 1 : threads * Self.stretches)
-        parallel(count) { index, _ in body(index * panels / count..<(index + 1) * panels / count) }
-    }
-
     /// Cuts rows into a few ranges for each thread.
     func parallelRows(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) {
         let step = max(16, (rows + threads * 4 - 1) / (threads * 4))

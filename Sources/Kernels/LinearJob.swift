@@ -74,7 +74,7 @@ struct LinearJob: @unchecked Sendable {
                 Int64(inputs.count), 1)
         }
         if tileCount == 1 {
-            context.forStretches(panelCount) { panels in
+            context.forShares(of: panelCount) { panels in
                 for panel in panels {
                     multiply(
                         block, inputs, panel, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode)
@@ -114,7 +114,7 @@ struct LinearJob: @unchecked Sendable {
 
     /// One row is its own tile.
     private func runOne(_ context: ComputeContext) {
-        context.forStretches(panelCount) { panels in
+        context.forShares(of: panelCount) { panels in
             for panel in panels {
                 let column = panel * table.panelWidth
                 withPanelBias(panel, isFirst: true) { panelBias in

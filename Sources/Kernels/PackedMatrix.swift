@@ -18,6 +18,9 @@ public struct PackedMatrix: Sendable {
     /// Bytes of this packed weight.
     package var byteCount: Int { panels.count * panels.dtype.byteWidth }
 
+    /// Where the panels lie.
+    var region: MemoryRegion { MemoryRegion(panels.baseAddress, bytes: byteCount) }
+
     /// Bytes of a packed weight.
     package static func bytes(
         outputs: Int, inputs: Int, dtype: DType = .float32, context: ComputeContext

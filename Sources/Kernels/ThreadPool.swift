@@ -13,7 +13,8 @@ import Synchronization
 ///
 /// Indices are handed out one by one, so uneven tasks balance; nothing a caller computes may depend on which thread
 /// took an index. Waiting threads spin for a moment, since an operating-system wake-up costs fifty microseconds, then
-/// sleep, so that an idle process uses no CPU. A call that comes while the pool is busy runs on its own thread.
+/// sleep, so that an idle process uses no CPU; while they spin they fetch what callers say will be read next. A call that
+/// comes while the pool is busy runs on its own thread.
 package final class ThreadPool: @unchecked Sendable {
     /// The pool of the process.
     package static let shared = ThreadPool()
@@ -23,8 +24,11 @@ package final class ThreadPool: @unchecked Sendable {
         let body: @Sendable (Int, Int) -> Void
     }
 
-    /// Rounds of the pause instruction before a waiting thread sleeps: about fifty microseconds.
-    private static let spinRounds = 2_000
+    /// Rounds of the pause instruction before a waiting thread sleeps: some two hundred microseconds, longer than a model's
+    /// step keeps to one thread between two loops.
+    private static let spinRounds = 8_000
+    /// Rounds after which a caller lets others have its processor: a helper may have lost its own.
+    private static let roundsBeforeYielding = 2_000
     private static let helperBits = 10
     private static let helperMask = 1 << helperBits - 1
 
@@ -35,6 +39,7 @@ package final class ThreadPool: @unchecked Sendable {
     private let nextIndex = Atomic<Int>(0)
     private let unfinished = Atomic<Int>(0)
     private let sleepers = Atomic<Int>(0)
+    private let ahead = Mutex(ReadAhead())
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     /// These three are written only by the caller that holds `busy`, before `announcement` publishes them.
@@ -74,12 +79,16 @@ package final class ThreadPool: @unchecked Sendable {
             var rounds = 0
             while unfinished.load(ordering: .acquiring) > 0 {
                 rounds += 1
-                // A helper that has lost its processor needs ours.
-                if rounds % Self.spinRounds == 0 { sched_yield() } else { zoo_pause() }
+                if rounds % Self.roundsBeforeYielding == 0 { sched_yield() } else { zoo_pause() }
             }
             job = nil
         }
     }
+
+    /// Says what waiting threads are to fetch into their caches.
+    ///
+    /// Time alone depends on it.
+    func readAhead(_ plan: ReadAhead) { ahead.withLock { $0 = plan } }
 
     private func work(_ count: Int, worker: Int, _ body: @Sendable (Int, Int) -> Void) {
         while true {
@@ -122,8 +131,9 @@ package final class ThreadPool: @unchecked Sendable {
 
     fileprivate func serve(worker: Int, seen: Int) {
         var seen = seen
+        var cursor = ReadAheadCursor(worker: worker)
         while true {
-            seen = waitForJob(after: seen)
+            seen = waitForJob(after: seen, &cursor)
             // The caller waits for the helpers it counted, so the job stays in place for them alone.
             guard worker <= seen & Self.helperMask else { continue }
             help(worker)
@@ -131,11 +141,12 @@ package final class ThreadPool: @unchecked Sendable {
         }
     }
 
-    private func waitForJob(after seen: Int) -> Int {
+    private func waitForJob(after seen: Int, _ cursor: inout ReadAheadCursor) -> Int {
+        cursor.follow(ahead.withLock { $0 })
         for _ in 0..<Self.spinRounds {
             let now = announcement.load(ordering: .acquiring)
             if now != seen { return now }
-            zoo_pause()
+            if !cursor.fetchSome() { zoo_pause() }
         }
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

@@ -22,10 +22,11 @@ package struct Workspace: @unchecked Sendable {
     /// that a call whose steps need more and more holds no more than its largest step does.
     package static func take(floats: Int) -> Workspace {
         let (found, small) = kept.withLock { kept -> (Workspace?, Workspace?) in
-            let fitting = kept.indices.filter { kept[$0].floats >= floats }
-            if let index = fitting.min(by: { kept[$0].floats < kept[$1].floats }) {
-                return (kept.remove(at: index), nil)
+            var best: Int?
+            for index in kept.indices where kept[index].floats >= floats {
+                if kept[index].floats < best.map({ kept[$0].floats }) ?? .max { best = index }
             }
+            if let best { return (kept.remove(at: best), nil) }
             return (nil, kept.popLast())
         }
         if let found { return found }

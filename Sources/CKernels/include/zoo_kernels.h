@@ -326,4 +326,7 @@ int zoo_allowed_cpus(void);
 // Tells the CPU that the thread is only waiting.
 void zoo_pause(void);
 
+// Fetches memory into the second-level cache. The address need not be one of this process any more.
+void zoo_fetch(uintptr_t address, int64_t bytes);
+
 #endif

@@ -100,9 +100,9 @@ struct QuantizedJob: @unchecked Sendable {
                 weight.order, &format)
         }
         if count == 1 {
-            context.forStretches(panelCount) { panels in
-                var source = tile(tiles.base, 0, rows: rows)
-                for panel in panels { multiply(&source, weight.panel(panel), weight.format, panel, row: firstRow) }
+            context.forShares(of: panelCount) { panels in
+                let source = tile(tiles.base, 0, rows: rows)
+                for panel in panels { multiply(source, weight.panel(panel), weight.format, panel, row: firstRow) }
             }
             return
         }
@@ -118,23 +118,32 @@ struct QuantizedJob: @unchecked Sendable {
                 cells = UnsafeRawPointer(scratch)
             }
             for index in 0..<count {
-                var source = tile(tiles.base, index, rows: held(index))
-                multiply(&source, cells, wide, panel, row: firstRow + index * quantRows)
+                let source = tile(tiles.base, index, rows: held(index))
+                multiply(source, cells, wide, panel, row: firstRow + index * quantRows)
             }
         }
     }
 
     private func multiply(
-        _ source: inout zoo_quant_rows, _ cells: UnsafeRawPointer, _ format: zoo_quant_format, _ panel: Int, row: Int
+        _ source: zoo_quant_rows, _ cells: UnsafeRawPointer, _ format: zoo_quant_format, _ panel: Int, row: Int
     ) {
-        var format = format
-        func multiply(_ panelBias: UnsafePointer<Float>?) {
-            table.c.pointee.quant_tile(
-                result + row * stride + panel * table.panelWidth, Int64(stride), &source, cells, &format, panelBias,
-                Int64(columns(of: panel)))
+        guard bias != nil else { return multiply(source, cells, format, panel, row: row, bias: nil) }
+        table.withPanelBias(bias, panel, outputs: weight.outputs) {
+            multiply(source, cells, format, panel, row: row, bias: $0)
         }
-        if bias == nil { return multiply(nil) }
-        table.withPanelBias(bias, panel, outputs: weight.outputs, multiply)
+    }
+
+    private func multiply(
+        _ source: zoo_quant_rows, _ cells: UnsafeRawPointer, _ format: zoo_quant_format, _ panel: Int, row: Int,
+        bias: UnsafePointer<Float>?
+    ) {
+        withUnsafePointer(to: source) { source in
+            withUnsafePointer(to: format) { format in
+                table.c.pointee.quant_tile(
+                    result + row * stride + panel * table.panelWidth, Int64(stride), source, cells, format, bias,
+                    Int64(columns(of: panel)))
+            }
+        }
     }
 
     // MARK: The weight in F32

@@ -25,6 +25,8 @@ public struct QuantizedMatrix: Sendable {
 
     /// Bytes of this packed weight.
     package var byteCount: Int { panels.count + (order?.count ?? 0) * DType.int32.byteWidth }
+    /// Where the panels lie.
+    var region: MemoryRegion { MemoryRegion(panels.baseAddress, bytes: panels.count) }
     /// Places of a row: inputs, and what fills groups up.
     var places: Int { Int(format.groups * format.group_blocks) * Int(ZOO_QUANT_BLOCK) }
 
