@@ -201,12 +201,7 @@ extension AttentionOperator {
     ) throws(AttentionError) -> AttentionOutput {
         let context = try AttentionError.context(context)
         let problem = try AttentionProblem(inputs, options: options)
-        let reasons = unsupportedReasons(for: problem)
-        guard reasons.isEmpty else {
-            throw .unsupported(name: "\(Self.self)", problem: problem.description, reasons: reasons)
-        }
-        try checkParameters(inputs, problem)
-        return try forward(inputs, problem, context)
+        return try forward(inputs, following: try checkedPlan(problem, context), context)
     }
 
     /// Checks the operands, plans and computes the derivatives of a loss by them.
@@ -233,19 +228,28 @@ extension AttentionOperator {
         let held = output == nil ? plan.resultBytes : 0
         let shortage = unsupportedGradientReasons(for: problem, context: context, heldBytes: held)
         guard shortage.isEmpty else { throw refusal(problem, shortage) }
-        let output = if let output { output } else { try forward(inputs, problem, context) }
+        let output =
+            if let output { output } else { try forward(inputs, following: try checkedPlan(problem, context), context) }
         var narrowed = context.limited(toBytes: context.maxBytes.map { $0 - held })
         if let plan = gradientPlan(problem, context: narrowed) { narrowed = narrowed.with(threads: plan.threads) }
         return try backward(inputs, output: output, gradient: gradient, plan: plan, context: narrowed)
     }
 
-    /// Plans and computes a problem that has been checked, if its bytes are allowed.
-    private func forward(
-        _ inputs: AttentionInputs, _ problem: AttentionProblem, _ context: ComputeContext
-    ) throws(AttentionError) -> AttentionOutput {
+    /// The plan of a problem that the operator supports, if its bytes are allowed.
+    func checkedPlan(_ problem: AttentionProblem, _ context: ComputeContext) throws(AttentionError) -> AttentionPlan {
+        let reasons = unsupportedReasons(for: problem)
+        guard reasons.isEmpty else { throw refusal(problem, reasons) }
         let plan = plan(problem, context: context)
         let shortage = memoryReasons(plan, context)
         guard shortage.isEmpty else { throw refusal(problem, shortage) }
+        return plan
+    }
+
+    /// Computes what ``checkedPlan(_:_:)`` has planned under the same context.
+    func forward(
+        _ inputs: AttentionInputs, following plan: AttentionPlan, _ context: ComputeContext
+    ) throws(AttentionError) -> AttentionOutput {
+        try checkParameters(inputs, plan.problem)
         let spread = context.with(threads: plan.threads)
         guard let tuning = context.tuning, let kind = plan.tunedKind else {
             return try forward(inputs, plan: plan, context: spread)

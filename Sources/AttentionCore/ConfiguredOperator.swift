@@ -63,13 +63,33 @@ public struct ConfiguredOperator: Sendable {
     public func forward(
         _ inputs: AttentionInputs, options: AttentionOptions = .init(), context: ComputeContext? = nil
     ) throws(AttentionError) -> AttentionOutput {
-        do throws(AttentionError) {
-            return try `operator`.forward(inputs, options: options, context: context)
-        } catch {
-            if case .unsupported(_, let problem, let reasons) = error {
-                throw .unsupported(name: id, problem: problem, reasons: reasons)
+        try named { () throws(AttentionError) in
+            try `operator`.forward(inputs, options: options, context: context)
+        }
+    }
+
+    /// As ``forward(_:options:context:)``; a problem that was met lately is neither checked nor planned again.
+    package func forward(
+        _ inputs: AttentionInputs, options: AttentionOptions, context: ComputeContext, plans: PlanMemory
+    ) throws(AttentionError) -> AttentionOutput {
+        try named { () throws(AttentionError) in
+            let problem = try AttentionProblem(inputs, options: options)
+            if let plan = plans.plan(self, problem, context) {
+                return try `operator`.forward(inputs, following: plan, context)
             }
-            throw error
+            let plan = try `operator`.checkedPlan(problem, context)
+            plans.keep(plan, self, context)
+            return try `operator`.forward(inputs, following: plan, context)
+        }
+    }
+
+    /// Refusals of `body` under the operator's name.
+    private func named<Result>(_ body: () throws(AttentionError) -> Result) throws(AttentionError) -> Result {
+        do throws(AttentionError) {
+            return try body()
+        } catch {
+            guard case .unsupported(_, let problem, let reasons) = error else { throw error }
+            throw .unsupported(name: id, problem: problem, reasons: reasons)
         }
     }
 
@@ -105,14 +125,8 @@ public struct ConfiguredOperator: Sendable {
         _ inputs: AttentionInputs, output: AttentionOutput? = nil, gradient: OutputGradient,
         options: AttentionOptions = .init(), context: ComputeContext? = nil
     ) throws(AttentionError) -> AttentionGradients {
-        do throws(AttentionError) {
-            return try `operator`.backward(
-                inputs, output: output, gradient: gradient, options: options, context: context)
-        } catch {
-            if case .unsupported(_, let problem, let reasons) = error {
-                throw .unsupported(name: id, problem: problem, reasons: reasons)
-            }
-            throw error
+        try named { () throws(AttentionError) in
+            try `operator`.backward(inputs, output: output, gradient: gradient, options: options, context: context)
         }
     }
 

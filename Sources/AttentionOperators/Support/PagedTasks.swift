@@ -180,7 +180,7 @@ struct PagedTasks: Sendable {
     /// side are read in order.
     /// - Parameter pieces: tasks if each held all heads.
     private func headsOfTask(_ pieces: Int) -> Int {
-        let queries = splits.map(\.rows.queries.count).max() ?? 1
+        let queries = splits.reduce(1) { max($0, $1.rows.queries.count) }
         if problem.options.mask.dependsOnHead { return 1 }
         let candidates = (1...problem.kvHeads).reversed().filter {
             problem.kvHeads.isMultiple(of: $0) && queries * problem.group * $0 <= ZooLimits.fewTaskRows

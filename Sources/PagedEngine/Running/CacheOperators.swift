@@ -17,6 +17,8 @@ package struct CacheOperators: Sendable {
     /// What the dispatcher has chosen, by layer: a layer's problems differ in lengths alone, and asking every operator again
     /// costs as much as a small layer.
     private let choices = OperatorChoices()
+    /// The layers of a step differ in operands alone.
+    private let plans = PlanMemory()
 
     /// The layers' own operators, or others for prompts and for single tokens.
     package init(prefill: ResolvedAttention? = nil, decode: ResolvedAttention? = nil) {
@@ -58,7 +60,7 @@ package struct CacheOperators: Sendable {
         do throws(AttentionError) {
             return try choices.choice(for: attention, call) { () throws(AttentionError) in
                 try AttentionProblem(part, options: call.options)
-            }.forward(part, options: call.options, context: call.context).output
+            }.forward(part, options: call.options, context: call.context, plans: plans).output
         } catch {
             guard case .unsupported(_, _, let reasons) = error,
                 reasons.allSatisfy({ $0.aspect == .pages || $0.aspect == .int8Keys })
