@@ -77,6 +77,26 @@ import Testing
         #expect(manager.statistics.copies == 2)
     }
 
+    /// Cached pages are given up last page first, and yet the next sequence reads them in order.
+    @Test func pagesThatAreTakenTogetherAscend() throws {
+        var manager = try BlockManager(pageCount: 8, pageSize: 2)
+        let tokens = Array(1...16)
+        _ = try manager.open(1, tokens: tokens, reserving: 16)
+        #expect(try manager.pageTable(of: 1) == Array(0..<8))
+        #expect(manager.statistics.followingPages == 7)
+        #expect(manager.statistics.adjacentPages == 7)
+        try manager.commit(1, tokens: tokens)
+        try manager.close(1)
+        #expect(manager.evictionOrder == (0..<8).reversed())
+        _ = try manager.open(2, tokens: [20, 21], reserving: 2)
+        _ = try manager.open(3, tokens: [30], reserving: 1)
+        _ = try manager.reserve([Reservation(sequence: 2, count: 6), Reservation(sequence: 3, count: 8)])
+        #expect(try manager.pageTable(of: 2) == [7, 4, 5])
+        #expect(try manager.pageTable(of: 3) == [6, 1, 2, 3])
+        #expect(manager.statistics.followingPages == 5)
+        #expect(manager.statistics.adjacentPages == 3)
+    }
+
     @Test func onlyCommittedFullPagesAreHit() throws {
         var manager = try BlockManager(pageCount: 8, pageSize: 2)
         let prompt = [1, 2, 3, 4, 5]

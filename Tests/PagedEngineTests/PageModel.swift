@@ -113,6 +113,7 @@ struct PageModel {
         sequences.append(sequence)
         let table = try manager.pageTable(of: sequence.id)
         try require(Array(table.prefix(hit.count)) == hit, "open hit \(table), not \(hit)")
+        try require(Array(table.dropFirst(hit.count)) == table.dropFirst(hit.count).sorted(), "open: \(table)")
         for page in table.dropFirst(hit.count) { taken(page) }
         try write(tokens: Array(tokens[expected..<expected + count]), to: sequences.count - 1)
     }
@@ -139,7 +140,10 @@ struct PageModel {
             return
         }
         for (place, table) in zip(chosen, before) {
-            for page in try manager.pageTable(of: sequences[place].id) where !table.contains(page) { taken(page) }
+            let pages = try manager.pageTable(of: sequences[place].id)
+            let added = Array(pages.dropFirst(table.count))
+            try require(added == added.sorted(), "reserve: \(added)")
+            for page in pages where !table.contains(page) { taken(page) }
         }
         try carryOut(transfers)
         guard commits else { return }

@@ -20,6 +20,10 @@ extension BlockManager {
         var result = poolStatistics
         var filled: [Int: Int] = [:]
         for table in tables.values {
+            for (page, next) in zip(table.pages, table.pages.dropFirst()) where page != PageTable.absent {
+                result.followingPages += 1
+                if next == page + 1 { result.adjacentPages += 1 }
+            }
             for (index, page) in table.pages.enumerated() where page != PageTable.absent {
                 result.logicalPages += 1
                 let tokens = min(pageSize, max(0, table.computed - index * pageSize))
@@ -130,6 +134,14 @@ extension BlockManager {
             counters.evictions += 1
         }
         return page
+    }
+
+    /// As many pages in ascending order: a sequence reads them in the order in which it gets them, and memory is fastest in
+    /// order.
+    mutating func takePages(_ count: Int) throws(PagingError) -> [Int] {
+        var pages: [Int] = []
+        for _ in 0..<max(0, count) { pages.append(try takePage()) }
+        return pages.sorted()
     }
 
     /// Drops a table's references, the last page first.

@@ -120,7 +120,7 @@ package struct BlockManager: Sendable {
         table.pages = pages
         table.tail = hits.last ?? PrefixCache.root
         cache.retain(table.tail)
-        while table.pages.count < pageCount(forTokens: table.computed + count) { table.pages.append(try takePage()) }
+        table.pages += try takePages(pageCount(forTokens: table.computed + count) - table.pages.count)
         tables[sequence] = table
         if reusing, prefixCaching { counters.queriedTokens += tokens.count }
         counters.hitTokens += table.computed
@@ -160,9 +160,8 @@ package struct BlockManager: Sendable {
                 transfers.append(.copy(source: source, target: target))
                 counters.copies += 1
             }
-            while table.pages.count < pageCount(forTokens: table.computed + reservation.count) {
-                table.pages.append(try takePage())
-            }
+            let wanted = pageCount(forTokens: table.computed + reservation.count)
+            table.pages += try takePages(wanted - table.pages.count)
             tables[reservation.sequence] = table
         }
         return transfers

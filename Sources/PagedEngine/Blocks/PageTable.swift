@@ -47,6 +47,10 @@ package struct BlockStatistics: Sendable, Hashable {
     package var physicalPages = 0
     /// Slots of used pages that hold no computed token.
     package var wastedSlots = 0
+    /// Pages of all tables that come after another one, each as often as it is referred to.
+    package var followingPages = 0
+    /// Those of them that lie right behind the page before them: memory is fastest in order.
+    package var adjacentPages = 0
     /// Pages of the swap pool.
     package var swapPageCount = 0
     /// Pages of the swap pool that can be taken.

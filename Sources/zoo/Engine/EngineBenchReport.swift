@@ -51,6 +51,9 @@ struct EngineBenchReport: Encodable {
     let waste: Double
     /// The part of the pages that sharing saved, over all steps.
     let shared: Double
+    /// The part of a sequence's pages that lie right behind the page before them, over all steps; `nil` where no sequence had
+    /// a second one.
+    let adjacent: Double?
     let swapped: Int
     let recomputed: Int
 
@@ -83,6 +86,7 @@ struct EngineBenchReport: Encodable {
         steps = outcome.steps
         waste = outcome.usedSlots == 0 ? 0 : outcome.wastedSlots / outcome.usedSlots
         shared = outcome.logicalPages == 0 ? 0 : 1 - outcome.physicalPages / outcome.logicalPages
+        adjacent = outcome.followingPages == 0 ? nil : outcome.adjacentPages / outcome.followingPages
         swapped = outcome.swapped
         recomputed = outcome.recomputed
     }
@@ -100,9 +104,9 @@ struct EngineBenchReport: Encodable {
         ])
         if let goodputPerSecond { result += String(format: "goodput %.2f requests/s\n", goodputPerSecond) }
         result += String(
-            format:
-                "pages: %.1f %% of their slots unused, %.1f %% saved by sharing; %d swapped out, %d computed again\n",
-            waste * 100, shared * 100, swapped, recomputed)
+            format: "pages: %.1f %% of their slots unused, %.1f %% saved by sharing", waste * 100, shared * 100)
+        if let adjacent { result += String(format: ", %.1f %% side by side", adjacent * 100) }
+        result += "; \(swapped) swapped out, \(recomputed) computed again\n"
         return result
     }
 

@@ -30,6 +30,8 @@ struct EngineLoad {
         var usedSlots = 0.0
         var logicalPages = 0.0
         var physicalPages = 0.0
+        var followingPages = 0.0
+        var adjacentPages = 0.0
         var swapped = 0
         var recomputed = 0
     }
@@ -106,5 +108,7 @@ struct EngineLoad {
         outcome.usedSlots += Double(statistics.physicalPages * engine.pageSize)
         outcome.logicalPages += Double(statistics.logicalPages)
         outcome.physicalPages += Double(statistics.physicalPages)
+        outcome.followingPages += Double(statistics.followingPages)
+        outcome.adjacentPages += Double(statistics.adjacentPages)
     }
 }
