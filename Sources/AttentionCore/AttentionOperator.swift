@@ -201,7 +201,7 @@ extension AttentionOperator {
     ) throws(AttentionError) -> AttentionOutput {
         let context = try AttentionError.context(context)
         let problem = try AttentionProblem(inputs, options: options)
-        return try forward(inputs, following: try checkedPlan(problem, context), context)
+        return try forward(inputs, following: try checkedPlan(problem, inputs, context), context)
     }
 
     /// Checks the operands, plans and computes the derivatives of a loss by them.
@@ -229,27 +229,33 @@ extension AttentionOperator {
         let shortage = unsupportedGradientReasons(for: problem, context: context, heldBytes: held)
         guard shortage.isEmpty else { throw refusal(problem, shortage) }
         let output =
-            if let output { output } else { try forward(inputs, following: try checkedPlan(problem, context), context) }
+            if let output {
+                output
+            } else {
+                try forward(inputs, following: try checkedPlan(problem, inputs, context), context)
+            }
         var narrowed = context.limited(toBytes: context.maxBytes.map { $0 - held })
         if let plan = gradientPlan(problem, context: narrowed) { narrowed = narrowed.with(threads: plan.threads) }
         return try backward(inputs, output: output, gradient: gradient, plan: plan, context: narrowed)
     }
 
     /// The plan of a problem that the operator supports, if its bytes are allowed.
-    func checkedPlan(_ problem: AttentionProblem, _ context: ComputeContext) throws(AttentionError) -> AttentionPlan {
+    func checkedPlan(
+        _ problem: AttentionProblem, _ inputs: AttentionInputs, _ context: ComputeContext
+    ) throws(AttentionError) -> AttentionPlan {
         let reasons = unsupportedReasons(for: problem)
         guard reasons.isEmpty else { throw refusal(problem, reasons) }
+        try checkParameters(inputs, problem)
         let plan = plan(problem, context: context)
         let shortage = memoryReasons(plan, context)
         guard shortage.isEmpty else { throw refusal(problem, shortage) }
         return plan
     }
 
-    /// Computes what ``checkedPlan(_:_:)`` has planned under the same context.
+    /// Computes what ``checkedPlan(_:_:_:)`` has planned under the same context, for parameters that have been checked.
     func forward(
         _ inputs: AttentionInputs, following plan: AttentionPlan, _ context: ComputeContext
     ) throws(AttentionError) -> AttentionOutput {
-        try checkParameters(inputs, plan.problem)
         let spread = context.with(threads: plan.threads)
         guard let tuning = context.tuning, let kind = plan.tunedKind else {
             return try forward(inputs, plan: plan, context: spread)
@@ -284,7 +290,8 @@ extension AttentionOperator {
         return (result, names)
     }
 
-    private func checkParameters(
+    /// Refuses parameters that are missing or of another shape or type than declared.
+    func checkParameters(
         _ inputs: AttentionInputs, _ problem: AttentionProblem
     ) throws(AttentionError) {
         let declared = parameters(for: problem)

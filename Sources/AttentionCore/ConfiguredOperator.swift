@@ -75,9 +75,10 @@ public struct ConfiguredOperator: Sendable {
         try named { () throws(AttentionError) in
             let problem = try AttentionProblem(inputs, options: options)
             if let plan = plans.plan(self, problem, context) {
+                try `operator`.checkParameters(inputs, problem)
                 return try `operator`.forward(inputs, following: plan, context)
             }
-            let plan = try `operator`.checkedPlan(problem, context)
+            let plan = try `operator`.checkedPlan(problem, inputs, context)
             plans.keep(plan, self, context)
             return try `operator`.forward(inputs, following: plan, context)
         }

@@ -7,8 +7,7 @@ import Synchronization
 /// that it was made for, so nothing but time depends on this.
 package final class PlanMemory: Sendable {
     private struct Entry {
-        let id: String
-        let configuration: [String: ConfigurationValue]
+        let owner: ConfiguredOperator
         let isa: String
         let threads: Int
         let maxBytes: Int?
@@ -28,22 +27,32 @@ package final class PlanMemory: Sendable {
     func plan(_ owner: ConfiguredOperator, _ problem: AttentionProblem, _ context: ComputeContext) -> AttentionPlan? {
         entries.withLock { entries in
             entries.first { entry in
-                entry.id == owner.id && entry.threads == context.threads && entry.maxBytes == context.maxBytes
-                    && entry.isa == context.isa && entry.configuration == owner.configuration
+                entry.owner.id == owner.id && entry.threads == context.threads && entry.maxBytes == context.maxBytes
+                    && entry.isa == context.isa && entry.owner.operator.isConfigured(like: owner.operator)
                     && entry.plan.problem == problem
             }?.plan
         }
     }
 
-    /// Keeps a plan in place of the oldest; not one whose time decides about the next.
+    /// Keeps a plan in place of the oldest.
+    ///
+    /// Not one whose time decides about the next, nor one with functions: these are equal by their names, and a plan would
+    /// call the older one.
     func keep(_ plan: AttentionPlan, _ owner: ConfiguredOperator, _ context: ComputeContext) {
-        guard plan.tunedKind == nil else { return }
+        let hasFunctions = !plan.problem.features.isDisjoint(with: [.scoreFunction, .maskFunction])
+        if plan.tunedKind != nil || hasFunctions { return }
         let entry = Entry(
-            id: owner.id, configuration: owner.configuration, isa: context.isa, threads: context.threads,
-            maxBytes: context.maxBytes, plan: plan)
+            owner: owner, isa: context.isa, threads: context.threads, maxBytes: context.maxBytes, plan: plan)
         entries.withLock { entries in
             if entries.count == Self.capacity { entries.removeLast() }
             entries.insert(entry, at: 0)
         }
+    }
+}
+
+extension AttentionOperator {
+    /// Whether another operator is of the same type with the same options.
+    fileprivate func isConfigured(like other: any AttentionOperator) -> Bool {
+        (other as? Self)?.configuration == configuration
     }
 }

@@ -2,7 +2,7 @@ import Synchronization
 
 extension ComputeContext {
     /// The most panels that a thread takes at once: few, so that no thread waits long for the last one.
-    private static let mostAtOnce = 4
+    private static let mostAtOnce = 2
     /// How many turns a share takes at least, where it has so many panels.
     private static let leastTurns = 16
     /// Counters lie a cache line apart: each is counted up by one thread until the end.
@@ -23,9 +23,10 @@ extension ComputeContext {
         defer { counters.deallocate() }
         let next = Counters(base: counters)
         for share in 0..<shares { next.begin(share, at: share * panels / shares) }
-        parallel(shares) { own, _ in
+        parallel(shares) { _, worker in
             for turn in 0..<shares {
-                let share = (own + turn) % shares
+                // By the thread and not by who comes first: a thread fetches its own share while it waits.
+                let share = (worker + turn) % shares
                 let end = (share + 1) * panels / shares
                 while let first = next.take(step, of: share, before: end) { body(first..<min(first + step, end)) }
             }
@@ -41,6 +42,8 @@ extension ComputeContext {
         }
 
         func take(_ step: Int, of share: Int, before end: Int) -> Int? {
+            // Most shares are at their end when another thread looks: reading leaves the counter in its owner's cache.
+            guard base[share * counterStride].load(ordering: .relaxed) < end else { return nil }
             let panel = base[share * counterStride].add(step, ordering: .relaxed).oldValue
             return panel < end ? panel : nil
         }

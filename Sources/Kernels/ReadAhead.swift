@@ -30,13 +30,16 @@ package struct ReadAhead: Sendable, Equatable {
 
 /// How far one waiting thread has come with a ``ReadAhead``.
 package struct ReadAheadCursor {
-    /// Bytes between two looks for work: less than a tenth of a microsecond.
+    /// Bytes between two looks for work: a tenth of a microsecond.
     private static let step = 1024
+    /// The most bytes of a plan that a thread fetches: more would leave the caches before they are read.
+    private static let mostBytes = 2 << 20
 
     private let worker: Int
     private var plan = ReadAhead()
     private var region = 0
     private var offset = 0
+    private var left = mostBytes
 
     /// At the beginning of nothing.
     package init(worker: Int) { self.worker = worker }
@@ -46,11 +49,12 @@ package struct ReadAheadCursor {
         guard newer != plan else { return }
         plan = newer
         (region, offset) = (0, 0)
+        left = Self.mostBytes
     }
 
     /// Fetches a little of the share that the thread will read first; false when there is no more.
     package mutating func fetchSome() -> Bool {
-        guard worker < plan.threads else { return false }
+        guard worker < plan.threads, left > 0 else { return false }
         while region < plan.regions.count {
             let bytes = plan.regions[region].bytes
             let start = bytes * worker / plan.threads + offset
@@ -58,6 +62,7 @@ package struct ReadAheadCursor {
             if start < end {
                 zoo_fetch(plan.regions[region].address + UInt(start), Int64(min(Self.step, end - start)))
                 offset += Self.step
+                left -= Self.step
                 return true
             }
             (region, offset) = (region + 1, 0)

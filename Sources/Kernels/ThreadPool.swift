@@ -27,6 +27,8 @@ package final class ThreadPool: @unchecked Sendable {
     /// Rounds of the pause instruction before a waiting thread sleeps: some two hundred microseconds, longer than a model's
     /// step keeps to one thread between two loops.
     private static let spinRounds = 8_000
+    /// Rounds that take as long as fetching a little.
+    private static let roundsOfFetching = 4
     /// Rounds after which a caller lets others have its processor: a helper may have lost its own.
     private static let roundsBeforeYielding = 2_000
     private static let helperBits = 10
@@ -39,11 +41,13 @@ package final class ThreadPool: @unchecked Sendable {
     private let nextIndex = Atomic<Int>(0)
     private let unfinished = Atomic<Int>(0)
     private let sleepers = Atomic<Int>(0)
+    /// What the next loop tells its helpers to fetch once they wait.
     private let ahead = Mutex(ReadAhead())
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    /// These three are written only by the caller that holds `busy`, before `announcement` publishes them.
+    /// These four are written only by the caller that holds `busy`, before `announcement` publishes them.
     private var job: Job?
+    private var readAhead = ReadAhead()
     private var jobs = 0
     private var helperCount = 0
 
@@ -66,6 +70,7 @@ package final class ThreadPool: @unchecked Sendable {
         withoutActuallyEscaping(body) { body in
             let helpers = startHelpers(wanted - 1)
             job = Job(count: count, body: body)
+            readAhead = ahead.withLock { $0 }
             nextIndex.store(0, ordering: .relaxed)
             unfinished.store(helpers, ordering: .relaxed)
             jobs += 1
@@ -88,7 +93,7 @@ package final class ThreadPool: @unchecked Sendable {
     /// Says what waiting threads are to fetch into their caches.
     ///
     /// Time alone depends on it.
-    func readAhead(_ plan: ReadAhead) { ahead.withLock { $0 = plan } }
+    func fetchWhileWaiting(_ plan: ReadAhead) { ahead.withLock { $0 = plan } }
 
     private func work(_ count: Int, worker: Int, _ body: @Sendable (Int, Int) -> Void) {
         while true {
@@ -100,7 +105,8 @@ package final class ThreadPool: @unchecked Sendable {
 
     /// A call of its own, so that the helper's hold on the caller's closure ends before it reports that it is done.
     @inline(never)
-    private func help(_ worker: Int) {
+    private func help(_ worker: Int, _ cursor: inout ReadAheadCursor) {
+        cursor.follow(readAhead)
         if let job { work(job.count, worker: worker, job.body) }
     }
 
@@ -136,17 +142,22 @@ package final class ThreadPool: @unchecked Sendable {
             seen = waitForJob(after: seen, &cursor)
             // The caller waits for the helpers it counted, so the job stays in place for them alone.
             guard worker <= seen & Self.helperMask else { continue }
-            help(worker)
+            help(worker, &cursor)
             unfinished.subtract(1, ordering: .releasing)
         }
     }
 
     private func waitForJob(after seen: Int, _ cursor: inout ReadAheadCursor) -> Int {
-        cursor.follow(ahead.withLock { $0 })
-        for _ in 0..<Self.spinRounds {
+        var rounds = 0
+        while rounds < Self.spinRounds {
             let now = announcement.load(ordering: .acquiring)
             if now != seen { return now }
-            if !cursor.fetchSome() { zoo_pause() }
+            if cursor.fetchSome() {
+                rounds += Self.roundsOfFetching
+            } else {
+                zoo_pause()
+                rounds += 1
+            }
         }
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

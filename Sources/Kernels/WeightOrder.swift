@@ -15,8 +15,9 @@ package final class WeightOrder: Sendable {
     private let state = Mutex(State())
     /// Weights that are told apart; models that are gone are forgotten with the rest.
     private static let capacity = 8192
-    /// Bytes that are foretold: more would leave the caches before they are read.
+    /// Bytes after which no further weight is foretold, and the most weights: threads seldom wait for longer.
     private static let foresight = 4 << 20
+    private static let mostWeights = 8
 
     /// Knows no order yet.
     package init() {}
@@ -33,9 +34,11 @@ package final class WeightOrder: Sendable {
             var found: [MemoryRegion] = []
             var bytes = 0
             var place = weight.address
-            while bytes < Self.foresight, let region = state.successors[place], region != weight {
+            while bytes < Self.foresight, found.count < Self.mostWeights, let region = state.successors[place],
+                region.address != weight.address
+            {
                 found.append(region)
-                bytes += max(1, region.bytes)
+                bytes += region.bytes
                 place = region.address
             }
             return found
@@ -49,6 +52,7 @@ extension ComputeContext {
     /// Products of more rows wait for arithmetic: fetching for them was measured to cost more than it gains.
     func willRead(_ weight: MemoryRegion) {
         guard threads > 1 else { return }
-        ThreadPool.shared.readAhead(ReadAhead(regions: WeightOrder.shared.next(after: weight), threads: threads))
+        let next = WeightOrder.shared.next(after: weight)
+        ThreadPool.shared.fetchWhileWaiting(ReadAhead(regions: next, threads: threads))
     }
 }

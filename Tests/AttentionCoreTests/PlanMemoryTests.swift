@@ -7,14 +7,19 @@ import Testing
 /// An operator that counts how often it is asked for a plan.
 private struct CountingAttention: SilentOperator {
     static let capabilities = AttentionCapabilities(
-        dtypes: [.float32], headDims: 1...64, features: [.crossLength, .causal], exactness: .exact,
+        dtypes: [.float32], headDims: 1...64, features: [.crossLength, .causal, .scoreFunction], exactness: .exact,
         workingMemory: "O(1)", arithmetic: "O(1)")
-    let configuration = NoConfiguration()
-    let plans = Count()
+    struct Configuration: OperatorConfiguration {
+        var size = 1
+        static var options: [OptionDescription] { [] }
+    }
 
     final class Count: Sendable { let number = Mutex(0) }
 
-    init(_ configuration: NoConfiguration) throws(AttentionError) {}
+    let configuration: Configuration
+    var plans = Count()
+
+    init(_ configuration: Configuration) throws(AttentionError) { self.configuration = configuration }
 
     func plan(_ problem: AttentionProblem, context: ComputeContext) -> AttentionPlan {
         plans.number.withLock { $0 += 1 }
@@ -36,7 +41,7 @@ private struct CountingAttention: SilentOperator {
     }
 
     @Test func likeProblemsArePlannedOnce() throws {
-        let counting = try CountingAttention(NoConfiguration())
+        let counting = try CountingAttention(.init())
         let configured = ConfiguredOperator(entry: entry, operator: counting)
         let memory = PlanMemory()
         let two = try ComputeContext(threads: 2)
@@ -56,19 +61,25 @@ private struct CountingAttention: SilentOperator {
         #expect(try plans(5, .init(mask: .causal(.bottomRight))) == 1)
         #expect(try plans(5, .init(), ComputeContext(threads: 1)) == 1)
         #expect(try plans(5, .init(), two.limited(toBytes: 1 << 20)) == 1)
-        let other = ConfiguredOperator(entry: entry, operator: counting, configuration: ["size": 3])
+        var larger = try CountingAttention(.init(size: 3))
+        larger.plans = counting.plans
+        let other = ConfiguredOperator(entry: entry, operator: larger)
         #expect(try plans(5, .init(), two, other) == 1)
         #expect(try plans(5, .init(), two, other) == 0)
         // Four are kept: the first two have gone.
         #expect(try plans(5, .init(mask: .causal(.bottomRight))) == 0)
         #expect(try plans(5) == 1)
+        // Functions are equal by their names, whatever they do.
+        let function = ScoreFunction("name") { score, _ in score }
+        #expect(try plans(5, .init(scoreFunction: function)) == 1)
+        #expect(try plans(5, .init(scoreFunction: function)) == 1)
         // What is timed is planned each time.
         #expect(try plans(13) == 1)
         #expect(try plans(13) == 1)
     }
 
     @Test func aKnownPlanHidesNoRefusal() throws {
-        let configured = ConfiguredOperator(entry: entry, operator: try CountingAttention(NoConfiguration()))
+        let configured = ConfiguredOperator(entry: entry, operator: try CountingAttention(.init()))
         let memory = PlanMemory()
         let context = try ComputeContext(threads: 2)
         func run(_ inputs: AttentionInputs, _ context: ComputeContext, softcap: Float? = nil) throws(AttentionError) {

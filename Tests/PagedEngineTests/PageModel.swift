@@ -221,6 +221,8 @@ struct PageModel {
             case .swapOut: -1
             }
         }
+        let loaded = transfers.compactMap { if case .swapIn(_, let page) = $0 { page } else { nil } }
+        try require(ids.count > 1 || loaded == loaded.sorted(), "swap-in: \(loaded)")
         for page in moved { taken(page) }
         try carryOut(transfers)
         for (place, reservation) in zip(chosen, reservations) {

@@ -103,6 +103,11 @@ extension BlockManager {
         var transfers: [PageTransfer] = []
         for (sequence, cached) in zip(sequences, held) {
             var table = try table(sequence)
+            let wanted = (table.swapPages ?? []).enumerated().count { place, swapPage in
+                swapPage != PageTable.absent && moved[swapPage] == nil
+                    && (place >= cached.count || cached[place] == nil)
+            }
+            var fresh = try takePages(wanted)[...]
             for (place, swapPage) in (table.swapPages ?? []).enumerated() {
                 if swapPage == PageTable.absent {
                     table.pages.append(swapPage)
@@ -111,8 +116,7 @@ extension BlockManager {
                 } else if let page = moved[swapPage] {
                     pool.retain(page)
                     table.pages.append(page)
-                } else {
-                    let page = try takePage()
+                } else if let page = fresh.popFirst() {
                     moved[swapPage] = page
                     table.pages.append(page)
                     transfers.append(.swapIn(swapPage: swapPage, page: page))

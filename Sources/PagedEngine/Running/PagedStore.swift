@@ -20,9 +20,16 @@ package final class PagedStore: KeyValueStore, @unchecked Sendable {
     private var decoding: [Bool] = []
     let operators: CacheOperators
 
+    /// Tokens whose pages are taken from the system at once, and the most bytes of them: a system gives memory when it is
+    /// first written, and the first requests should not wait for it.
+    private static let earlyTokens = 4096
+    private static let mostEarlyBytes = 128 << 20
+    /// The smallest pages of memory that systems give.
+    private static let systemPage = 4096
+
     /// Pages for so many tokens, and room for so many swapped ones.
     ///
-    /// Memory that was never written is not taken from the system.
+    /// Of the memory of other pages than the first few none is taken from the system before it is written.
     /// - Throws: ``EngineError/swapSpace(directory:bytes:reason:)``.
     package init(
         _ shape: CacheShape, pageCount: Int, swapPageCount: Int = 0, swapDirectory: String? = nil,
@@ -35,6 +42,16 @@ package final class PagedStore: KeyValueStore, @unchecked Sendable {
         swap =
             swapPageCount == 0
             ? nil : try SwapSpace(byteCount: swapPageCount * shape.pageBytes, directory: swapDirectory)
+        takeFirst(min(pageCount, Self.earlyTokens / shape.pageSize, Self.mostEarlyBytes / max(1, shape.pageBytes)))
+    }
+
+    /// Writes something to the memory of the first pages, whose contents are not defined yet.
+    private func takeFirst(_ pages: Int) {
+        for part in (keys + values).flatMap(\.parts) {
+            for byte in stride(from: 0, to: pages * part.bytes, by: Self.systemPage) {
+                part.base.storeBytes(of: 0, toByteOffset: byte, as: UInt8.self)
+            }
+        }
     }
 
     /// Carries out moves of pages, in order.

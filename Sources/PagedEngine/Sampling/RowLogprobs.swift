@@ -10,7 +10,8 @@ struct RowLogprobs {
     /// - Throws: `SamplingError.invalidLogit`, or `.noCandidate` where every logit is -infinity.
     init(_ logits: UnsafeBufferPointer<Float>) throws(SamplingError) {
         try Self.check(logits)
-        guard let largest = logits.max(), largest > -.infinity else { throw .noCandidate(vocabulary: logits.count) }
+        let largest = logits.isEmpty ? -.infinity : logits[Self.largest(logits)]
+        guard largest > -.infinity else { throw .noCandidate(vocabulary: logits.count) }
         var sum = 0.0
         for logit in logits { sum += exp(Double(logit) - Double(largest)) }
         self.logits = logits
