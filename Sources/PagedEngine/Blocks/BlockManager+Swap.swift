@@ -103,11 +103,7 @@ extension BlockManager {
         var transfers: [PageTransfer] = []
         for (sequence, cached) in zip(sequences, held) {
             var table = try table(sequence)
-            let wanted = (table.swapPages ?? []).enumerated().count { place, swapPage in
-                swapPage != PageTable.absent && moved[swapPage] == nil
-                    && (place >= cached.count || cached[place] == nil)
-            }
-            var fresh = try takePages(wanted)[...]
+            var missing: [(place: Int, swapPage: Int)] = []
             for (place, swapPage) in (table.swapPages ?? []).enumerated() {
                 if swapPage == PageTable.absent {
                     table.pages.append(swapPage)
@@ -116,11 +112,15 @@ extension BlockManager {
                 } else if let page = moved[swapPage] {
                     pool.retain(page)
                     table.pages.append(page)
-                } else if let page = fresh.popFirst() {
-                    moved[swapPage] = page
-                    table.pages.append(page)
-                    transfers.append(.swapIn(swapPage: swapPage, page: page))
+                } else {
+                    missing.append((table.pages.count, swapPage))
+                    table.pages.append(PageTable.absent)
                 }
+            }
+            for ((place, swapPage), page) in zip(missing, try takePages(missing.count)) {
+                moved[swapPage] = page
+                table.pages[place] = page
+                transfers.append(.swapIn(swapPage: swapPage, page: page))
             }
             for swapPage in table.swapPages ?? [] where swapPage != PageTable.absent {
                 swap.release(swapPage, keepingContents: false)
