@@ -228,12 +228,8 @@ extension AttentionOperator {
         let held = output == nil ? plan.resultBytes : 0
         let shortage = unsupportedGradientReasons(for: problem, context: context, heldBytes: held)
         guard shortage.isEmpty else { throw refusal(problem, shortage) }
-        let output =
-            if let output {
-                output
-            } else {
-                try forward(inputs, following: try checkedPlan(problem, inputs, context), context)
-            }
+        if output == nil { try checkMemory(of: plan, context) }
+        let output = if let output { output } else { try forward(inputs, following: plan, context) }
         var narrowed = context.limited(toBytes: context.maxBytes.map { $0 - held })
         if let plan = gradientPlan(problem, context: narrowed) { narrowed = narrowed.with(threads: plan.threads) }
         return try backward(inputs, output: output, gradient: gradient, plan: plan, context: narrowed)
@@ -247,9 +243,13 @@ extension AttentionOperator {
         guard reasons.isEmpty else { throw refusal(problem, reasons) }
         try checkParameters(inputs, problem)
         let plan = plan(problem, context: context)
-        let shortage = memoryReasons(plan, context)
-        guard shortage.isEmpty else { throw refusal(problem, shortage) }
+        try checkMemory(of: plan, context)
         return plan
+    }
+
+    private func checkMemory(of plan: AttentionPlan, _ context: ComputeContext) throws(AttentionError) {
+        let shortage = memoryReasons(plan, context)
+        guard shortage.isEmpty else { throw refusal(plan.problem, shortage) }
     }
 
     /// Computes what ``checkedPlan(_:_:_:)`` has planned under the same context, for parameters that have been checked.

@@ -34,10 +34,10 @@ private struct CountingAttention: SilentOperator {
         id: "counting", type: "CountingAttention", family: "exact", title: "Counting", summary: "Counts.", paper: "None"
     )
 
-    private func inputs(keys: Int, heads: Int = 1) -> AttentionInputs {
+    private func inputs(keys: Int) -> AttentionInputs {
         AttentionInputs(
-            query: Tensor(zeros: [1, 2, heads, 4]), key: Tensor(zeros: [1, keys, heads, 4]),
-            value: Tensor(zeros: [1, keys, heads, 4]))
+            query: Tensor(zeros: [1, 2, 1, 4]), key: Tensor(zeros: [1, keys, 1, 4]),
+            value: Tensor(zeros: [1, keys, 1, 4]))
     }
 
     @Test func likeProblemsArePlannedOnce() throws {
