@@ -74,11 +74,9 @@ struct LinearJob: @unchecked Sendable {
                 Int64(inputs.count), 1)
         }
         if tileCount == 1 {
-            context.forShares(of: panelCount) { panels in
-                for panel in panels {
-                    multiply(
-                        block, inputs, panel, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode)
-                }
+            context.forShares(of: panelCount, streams: 1) { panels in
+                let panel = panels.first
+                multiply(block, inputs, panel, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode)
             }
             return
         }
@@ -106,24 +104,20 @@ struct LinearJob: @unchecked Sendable {
             for row in Swift.stride(from: 0, to: block.rows, by: table.tileRows) {
                 table.c.pointee.project_tile(
                     result + (block.firstRow + row) * stride + column, Int64(stride),
-                    block.tiles + row / table.tileRows * block.tileFloats, Int64(table.tileRows), cells, code,
-                    panelBias, Int64(min(table.tileRows, block.rows - row)), Int64(inputs.count), Int64(columns))
+                    block.tiles + row / table.tileRows * block.tileFloats, cells, code, panelBias,
+                    Int64(min(table.tileRows, block.rows - row)), Int64(inputs.count), Int64(columns))
             }
         }
     }
 
     /// One row is its own tile.
     private func runOne(_ context: ComputeContext) {
-        context.forShares(of: panelCount) { panels in
-            for panel in panels {
-                let column = panel * table.panelWidth
-                withPanelBias(panel, isFirst: true) { panelBias in
-                    table.c.pointee.project_tile(
-                        result + column, Int64(stride), x, 1, weight.panelAddress(panel, from: 0),
-                        weight.kernelCode, panelBias, 1, Int64(weight.inputs),
-                        Int64(min(table.panelWidth, weight.outputs - column)))
-                }
-            }
+        context.forShares(of: panelCount, streams: Int(ZOO_ROW_STREAMS)) { panels in
+            let column = panels.first * table.panelWidth
+            var side = panels.kernelPanels(width: table.panelWidth, outputs: weight.outputs)
+            table.c.pointee.project_row(
+                result + column, x, weight.panelAddress(panels.first, from: 0), weight.kernelCode,
+                bias.map { $0 + column }, Int64(weight.inputs), &side)
         }
     }
 

@@ -7,7 +7,7 @@ import Testing
 @Suite struct LinearTests {
     static let isas = ComputeContext.availableISAs
     /// Inputs around the blocks that products are cut into, outputs around panels.
-    static let shapes = [(0, 3), (1, 1), (37, 65), (1024, 32), (1025, 33), (2100, 70)]
+    static let shapes = [(0, 3), (1, 1), (37, 65), (1024, 32), (1025, 33), (2100, 70), (40, 1100)]
 
     private func numbers(_ shape: Shape, seed: UInt64) -> Tensor { .random(uniform: shape, seed: seed) }
 

@@ -7,12 +7,18 @@ import Testing
     @Test(arguments: [1, 2, 3, 7])
     func everyPanelIsTakenOnce(threads: Int) throws {
         let context = try ComputeContext(threads: threads)
-        for panels in [0, 1, 2, 3, 7, 64, 1000] {
-            let seen = Mutex([Int](repeating: 0, count: panels))
-            context.forShares(of: panels) { range in
-                seen.withLock { seen in for panel in range { seen[panel] += 1 } }
+        for panels in [0, 1, 2, 3, 7, 64, 67, 1000] {
+            for streams in [1, 3, 4] {
+                let seen = Mutex([Int](repeating: 0, count: panels))
+                let mostAtOnce = Mutex(0)
+                context.forShares(of: panels, streams: streams) { side in
+                    #expect((1...streams).contains(side.count))
+                    mostAtOnce.withLock { $0 = max($0, side.count) }
+                    seen.withLock { seen in for place in 0..<side.count { seen[side[place]] += 1 } }
+                }
+                #expect(seen.withLock { $0.allSatisfy { $0 == 1 } }, "\(panels) panels")
+                if panels == 1000 { #expect(mostAtOnce.withLock { $0 } == streams) }
             }
-            #expect(seen.withLock { $0.allSatisfy { $0 == 1 } }, "\(panels) panels")
         }
     }
 
@@ -23,10 +29,10 @@ import Testing
         // Another test may hold the pool, and the call then has one thread: it is tried again.
         let isShared = (0..<100).contains { _ in
             let state = Mutex((done: 0, held: 0, sawAll: false))
-            context.forShares(of: panels) { range in
+            context.forShares(of: panels, streams: 1) { _ in
                 let isFirst = state.withLock { state in
-                    if state.held == 0 { state.held = range.count } else { state.done += range.count }
-                    return state.held == range.count && state.done == 0
+                    if state.held == 0 { state.held = 1 } else { state.done += 1 }
+                    return state.held == 1 && state.done == 0
                 }
                 guard isFirst else { return }
                 let limit = Date.now.addingTimeInterval(0.05)

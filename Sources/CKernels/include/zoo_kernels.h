@@ -186,6 +186,16 @@ struct zoo_quant_rows {
     float *sums;                 // [groups][rows] of scale times byte
 };
 
+// How many panels of a weight one row should read side by side.
+#define ZOO_ROW_STREAMS 4
+
+// Panels that one row reads side by side, each `apart` panels behind the one before, and so their results.
+struct zoo_side_panels {
+    int64_t count;
+    int64_t apart;
+    int64_t columns;             // of the last; the others are as wide as a panel
+};
+
 struct zoo_kernel_table {
     const char *name;
     int32_t tile_rows;           // query rows that one register tile holds
@@ -228,10 +238,13 @@ struct zoo_kernel_table {
     // c[rows][c_stride] = a tiles times one panel plus bias[panel width]; columns beyond `columns` are not written.
     void (*linear_tile)(float *c, int64_t c_stride, const float *a_tile, const float *panel, const float *bias,
                         int64_t rows, int64_t inner, int64_t columns);
-    // The same for a panel of F32, F16 or BF16, with the bits of F32; panels are fetched ahead. `a_step`: tile_rows for a
-    // tile, 1 for one row as it lies. `bias` NULL: the product is added to what c holds.
-    void (*project_tile)(float *c, int64_t c_stride, const float *a, int64_t a_step, const void *panel, int32_t dtype,
+    // The same for a panel of F32, F16 or BF16, with the bits of F32; panels are fetched ahead. `bias` NULL: the product is
+    // added to what c holds.
+    void (*project_tile)(float *c, int64_t c_stride, const float *a_tile, const void *panel, int32_t dtype,
                          const float *bias, int64_t rows, int64_t inner, int64_t columns);
+    // The same for one row as it lies. `start`: what the sums begin with, in the places of their results; NULL: zeros.
+    void (*project_row)(float *c, const float *row, const void *panels, int32_t dtype, const float *start, int64_t inner,
+                        const struct zoo_side_panels *side);
     // One panel [columns][panel width] of up to a panel's width of rows, as bits of 2 or 4 bytes; missing rows are zero.
     void (*pack_panel)(void *target, const void *rows, int64_t bytes, int64_t row_stride, int64_t column_stride,
                        int64_t count, int64_t columns);
@@ -249,6 +262,9 @@ struct zoo_kernel_table {
     // c[rows][c_stride] = rows times one panel plus bias[panel width], NULL: none.
     void (*quant_tile)(float *c, int64_t c_stride, const struct zoo_quant_rows *x, const void *panel,
                        const struct zoo_quant_format *format, const float *bias, int64_t columns);
+    // The same for one row, as `project_row` has it.
+    void (*quant_row)(float *c, const struct zoo_quant_rows *x, const void *panels, const struct zoo_quant_format *format,
+                      const float *start, const struct zoo_side_panels *side);
     // A panel's groups with codes of 8 bits; quant_group_bytes of that format tells how long.
     void (*quant_widen)(void *wide, const void *panel, const struct zoo_quant_format *format);
     // A panel's groups in F32: [inputs][panel width].

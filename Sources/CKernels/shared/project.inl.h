@@ -3,16 +3,13 @@
 // The accumulators take the inner dimension in order, whatever the rows and the element type: a row's bits are those of
 // the same row alone, and those of the same weights in F32. Fetching ahead goes over the end of a panel into the next.
 
-// How far ahead panels are fetched, by measurement (EPYC with AVX-512, 33 GB/s and 117 GFLOPS a core). One row only waits:
-// close, and into the first level. The more arithmetic each line brings, the further, and into the second level.
+// How far ahead a tile fetches its panel, by measurement (EPYC with AVX-512, 33 GB/s and 117 GFLOPS a core): the more
+// arithmetic each line brings, the further.
 //   rows        F32 GB/s, without and with    BF16 GB/s, without and with
-//   1           30  33                        28  31
 //   4           25  26                        14  21
 //   8           22  28 (112 GFLOPS)           12  12 (99 GFLOPS)
 INLINE void fetch_panel(const int R, const int32_t dtype, const char *line) {
-    if (R == 1)
-        __builtin_prefetch(line + (dtype == ZOO_F32 ? 2048 : 512), 0, 3);
-    else if (R <= 5 && dtype == ZOO_F32)
+    if (R <= 5 && dtype == ZOO_F32)
         __builtin_prefetch(line + 1024, 0, 2);
     else
         __builtin_prefetch(line + 8192, 0, 2);
@@ -24,20 +21,29 @@ INLINE vf panel_vector(const void *panel, int32_t dtype, int64_t index) {
     return dtype == ZOO_F16 ? v_from_half(bits) : v_from_bfloat(bits);
 }
 
-INLINE void project_rows(const int R, const int32_t dtype, const int64_t step, float *target, int64_t stride,
-                         const float *a, const void *panel, const float *bias, int64_t inner, int64_t columns) {
-    vf c[MR][NV];
+INLINE int64_t cell_bytes(const int32_t dtype) { return dtype == ZOO_F32 ? 4 : 2; }
+
+// The lanes of a panel of which `columns` are there, NULL: zeros.
+INLINE void load_lanes(vf *lanes, const float *from, int64_t columns) {
+    float part[NR] = {0};
+    if (from && columns < NR) from = __builtin_memcpy(part, from, (size_t)columns * sizeof(float));
+    UNROLL
+    for (int v = 0; v < NV; v++) lanes[v] = from ? v_load(from + v * VL) : v_set(0);
+}
+
+INLINE void store_lanes(float *to, const vf *lanes, int64_t columns) {
     float part[NR];
-    for (int i = 0; i < R; i++) {
-        const float *start = bias ? bias : target + i * stride;
-        if (!bias && columns < NR) {
-            for (int v = 0; v < NV; v++) v_store(part + v * VL, v_set(0));
-            start = __builtin_memcpy(part, start, (size_t)columns * sizeof(float));
-        }
-        UNROLL
-        for (int v = 0; v < NV; v++) c[i][v] = v_load(start + v * VL);
-    }
-    const int64_t bytes = dtype == ZOO_F32 ? 4 * NR : 2 * NR;
+    float *whole = columns < NR ? part : to;
+    UNROLL
+    for (int v = 0; v < NV; v++) v_store(whole + v * VL, lanes[v]);
+    if (columns < NR) __builtin_memcpy(to, part, (size_t)columns * sizeof(float));
+}
+
+INLINE void project_rows(const int R, const int32_t dtype, float *target, int64_t stride, const float *a,
+                         const void *panel, const float *bias, int64_t inner, int64_t columns) {
+    vf c[MR][NV];
+    for (int i = 0; i < R; i++) load_lanes(c[i], bias ? bias : target + i * stride, bias ? NR : columns);
+    const int64_t bytes = cell_bytes(dtype) * NR;
     const char *cells = panel;
     for (int64_t k = 0; k < inner; k++, cells += bytes) {
         UNROLL
@@ -47,47 +53,114 @@ INLINE void project_rows(const int R, const int32_t dtype, const int64_t step, f
         for (int v = 0; v < NV; v++) b[v] = panel_vector(cells, dtype, v * VL);
         UNROLL
         for (int i = 0; i < R; i++) {
-            vf scalar = v_set(a[k * step + i]);
+            vf scalar = v_set(a[k * MR + i]);
             UNROLL
             for (int v = 0; v < NV; v++) c[i][v] = V_FMA(scalar, b[v], c[i][v]);
         }
     }
-    for (int i = 0; i < R; i++) {
-        if (columns >= NR) {
-            UNROLL
-            for (int v = 0; v < NV; v++) v_store(target + i * stride + v * VL, c[i][v]);
-            continue;
-        }
-        for (int v = 0; v < NV; v++) v_store(part + v * VL, c[i][v]);
-        __builtin_memcpy(target + i * stride, part, (size_t)columns * sizeof(float));
-    }
+    for (int i = 0; i < R; i++) store_lanes(target + i * stride, c[i], columns);
 }
 
-// a is a tile [inner][MR]; with a step of 1 it is one row as it lies.
-static void project_tile(float *c, int64_t c_stride, const float *a, int64_t a_step, const void *panel, int32_t dtype,
-                         const float *bias, int64_t rows, int64_t inner, int64_t columns) {
-#define PROJECT_ONE(D) project_rows(1, D, 1, c, c_stride, a, panel, bias, inner, columns)
-#define PROJECT_F32(R) project_rows(R, ZOO_F32, MR, c, c_stride, a, panel, bias, inner, columns)
-#define PROJECT_F16(R) project_rows(R, ZOO_F16, MR, c, c_stride, a, panel, bias, inner, columns)
-#define PROJECT_BF16(R) project_rows(R, ZOO_BF16, MR, c, c_stride, a, panel, bias, inner, columns)
-    if (a_step == 1) {
-        if (dtype == ZOO_F32)
-            PROJECT_ONE(ZOO_F32);
-        else if (dtype == ZOO_F16)
-            PROJECT_ONE(ZOO_F16);
-        else
-            PROJECT_ONE(ZOO_BF16);
-    } else if (dtype == ZOO_F32) {
+// a is a tile [inner][MR].
+static void project_tile(float *c, int64_t c_stride, const float *a, const void *panel, int32_t dtype, const float *bias,
+                         int64_t rows, int64_t inner, int64_t columns) {
+#define PROJECT_F32(R) project_rows(R, ZOO_F32, c, c_stride, a, panel, bias, inner, columns)
+#define PROJECT_F16(R) project_rows(R, ZOO_F16, c, c_stride, a, panel, bias, inner, columns)
+#define PROJECT_BF16(R) project_rows(R, ZOO_BF16, c, c_stride, a, panel, bias, inner, columns)
+    if (dtype == ZOO_F32) {
         FOR_ROWS(rows, PROJECT_F32)
     } else if (dtype == ZOO_F16) {
         FOR_ROWS(rows, PROJECT_F16)
     } else {
         FOR_ROWS(rows, PROJECT_BF16)
     }
-#undef PROJECT_ONE
 #undef PROJECT_F32
 #undef PROJECT_F16
 #undef PROJECT_BF16
+}
+
+// One row waits for memory alone, and one stream does not fill what a core can have under way. Panels side by side are a
+// stream each, by measurement (EPYC with AVX2, two threads, medians of 15 passes over 512 MiB, GB/s):
+//   panels               1     2     4     a plain read
+//   F32, 1024 inputs     24    28    30    26
+//   F32, 2816 inputs     25    31    32    29
+//   BF16, 2816 inputs    28    34    39    33
+// Fetching four times as far ahead costs a tenth.
+#define ROW_AHEAD 512
+
+// Runs BODY(streams, first panel) until all panels are done.
+#define FOR_STREAMS(count, BODY)                                                                                   \
+    for (int64_t panel = 0, left = (count); left > 0; left = (count) - panel) {                                    \
+        if (left >= 4) {                                                                                           \
+            BODY(4, panel);                                                                                        \
+            panel += 4;                                                                                            \
+        } else if (left >= 2) {                                                                                    \
+            BODY(2, panel);                                                                                        \
+            panel += 2;                                                                                            \
+        } else {                                                                                                   \
+            BODY(1, panel);                                                                                        \
+            panel += 1;                                                                                            \
+        }                                                                                                          \
+    }
+
+// What the sums of P panels begin with.
+INLINE void load_starts(const int P, vf (*sums)[NV], const float *start, int64_t first,
+                        const struct zoo_side_panels *side) {
+    for (int p = 0; p < P; p++) {
+        const float *from = start ? start + (first + p) * side->apart * NR : 0;
+        load_lanes(sums[p], from, first + p + 1 < side->count ? NR : side->columns);
+    }
+}
+
+INLINE void store_sums(const int P, float *c, vf (*sums)[NV], int64_t first, const struct zoo_side_panels *side) {
+    for (int p = 0; p < P; p++)
+        store_lanes(c + (first + p) * side->apart * NR, sums[p], first + p + 1 < side->count ? NR : side->columns);
+}
+
+// One row with P panels, `apart` bytes apart.
+INLINE void project_streams(const int P, const int32_t dtype, vf (*sums)[NV], const float *row, const char *cells,
+                            int64_t apart, int64_t inner) {
+    vf c[ZOO_ROW_STREAMS][NV];
+    UNROLL
+    for (int p = 0; p < P; p++)
+        UNROLL
+        for (int v = 0; v < NV; v++) c[p][v] = sums[p][v];
+    const int64_t bytes = cell_bytes(dtype) * NR;
+    for (int64_t k = 0; k < inner; k++, cells += bytes) {
+        const vf scalar = v_set(row[k]);
+        UNROLL
+        for (int p = 0; p < P; p++) {
+            const char *stream = cells + p * apart;
+            UNROLL
+            for (int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(stream + ROW_AHEAD + line, 0, 3);
+            UNROLL
+            for (int v = 0; v < NV; v++) c[p][v] = V_FMA(scalar, panel_vector(stream, dtype, v * VL), c[p][v]);
+        }
+    }
+    UNROLL
+    for (int p = 0; p < P; p++)
+        UNROLL
+        for (int v = 0; v < NV; v++) sums[p][v] = c[p][v];
+}
+
+static void project_row(float *c, const float *row, const void *panels, int32_t dtype, const float *start, int64_t inner,
+                        const struct zoo_side_panels *side) {
+    const int64_t apart = side->apart * inner * cell_bytes(dtype) * NR;
+#define STREAMS(P, first)                                                                                          \
+    do {                                                                                                           \
+        vf sums[P][NV];                                                                                            \
+        const char *cells = (const char *)panels + (first) * apart;                                                \
+        load_starts(P, sums, start, first, side);                                                                  \
+        if (dtype == ZOO_F32)                                                                                      \
+            project_streams(P, ZOO_F32, sums, row, cells, apart, inner);                                           \
+        else if (dtype == ZOO_F16)                                                                                 \
+            project_streams(P, ZOO_F16, sums, row, cells, apart, inner);                                           \
+        else                                                                                                       \
+            project_streams(P, ZOO_BF16, sums, row, cells, apart, inner);                                          \
+        store_sums(P, c, sums, first, side);                                                                       \
+    } while (0)
+    FOR_STREAMS(side->count, STREAMS)
+#undef STREAMS
 }
 
 // One panel [columns][NR] of up to NR rows, as bits of `bytes` each; missing rows are zero. Both strides in elements: a

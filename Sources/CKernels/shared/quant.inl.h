@@ -17,10 +17,8 @@
 
 INLINE int64_t block_bytes(const int bits) { return (int64_t)bits * ZOO_QUANT_BLOCK / 8 * NR; }
 
-INLINE int64_t scale_bytes(int32_t dtype) { return dtype == ZOO_F32 ? 4 : 2; }
-
 INLINE int64_t group_head(const struct zoo_quant_format *f) {
-    return NR * (scale_bytes(f->scale_dtype) + (f->has_zeros ? 2 : 0));
+    return NR * (cell_bytes(f->scale_dtype) + (f->has_zeros ? 2 : 0));
 }
 
 static int64_t quant_group_bytes(const struct zoo_quant_format *f) {
@@ -45,7 +43,7 @@ INLINE vi quad_codes(const int bits, const char *block, const int line, const in
 
 INLINE vf group_zeros(const struct zoo_quant_format *f, const char *group, int v) {
     if (!f->has_zeros) return v_set((float)(1 << (f->code_bits - 1)));
-    const vh bits = *(const vh_unaligned *)(group + NR * scale_bytes(f->scale_dtype) + v * VL * 2);
+    const vh bits = *(const vh_unaligned *)(group + NR * cell_bytes(f->scale_dtype) + v * VL * 2);
     typedef int16_t vs_half __attribute__((ext_vector_type(VL)));
     return __builtin_convertvector((vs_half)bits, vf);
 }
@@ -53,6 +51,9 @@ INLINE vf group_zeros(const struct zoo_quant_format *f, const char *group, int v
 // How far ahead codes are fetched, by measurement (two threads, 142 MB of codes of four bits, 25 GB/s): one row takes 7.0 ms
 // with 512 and 1024 bytes, 5.7 with 2048 and 4.3 to 4.6 with 4096; eight rows 12 to 15 without, 7.8 to 8.4 with.
 #define QUANT_AHEAD 4096
+// The same for one row that reads several panels side by side: 24 GB/s with one panel, 27 with two, 28 with three and 29 with
+// four, beside 27 of a plain read; 512 to 2048 bytes are within 3 % of each other, 4096 costs 5 %.
+#define QUANT_AHEAD_IN_STREAMS 1024
 
 // Makes the compiler keep an array in memory: registers are for the sums of products.
 #define IN_MEMORY(array) __asm__ volatile("" : : "r"(array) : "memory")
@@ -104,6 +105,69 @@ INLINE void quant_line(const int R, const int bits, const int is_short, vi (*s)[
     }
 }
 
+// Adds the products of R rows with one block to their sums; bytes and scales: the block's of the first row.
+INLINE void quant_add_block(const int R, const int bits, const int is_short, vf (*sum)[NV], const char *block,
+                            const int8_t *bytes, const float *scales, const int64_t step) {
+    vi s[QUANT_SUMS][NV];
+    UNROLL
+    for (int i = 0; i < R; i++)
+        UNROLL
+        for (int v = 0; v < NV; v++) s[i][v] = (vi)(0);
+    UNROLL
+    for (int part = 0; part < BLOCK_QUADS / QUAD_LINES(bits); part++) {
+#define LINE(line) quant_line(R, bits, is_short, s, block, line, part, bytes + (part * QUAD_LINES(bits) + (line)) * step)
+        // Few rows lose half their speed to the loop; many would not fit the cache of instructions without it.
+        if (R <= 4) {
+            UNROLL
+            for (int line = 0; line < QUAD_LINES(bits); line++) LINE(line);
+        } else {
+            NO_UNROLL
+            for (int line = 0; line < QUAD_LINES(bits); line++) LINE(line);
+        }
+#undef LINE
+    }
+    UNROLL
+    for (int i = 0; i < R; i++) {
+        const vf scale = v_set(scales[i]);
+        UNROLL
+        for (int v = 0; v < NV; v++) {
+            const vi whole = is_short ? v_whole_of_short(s[i][v]) : s[i][v];
+            sum[i][v] = V_FMA(__builtin_convertvector(whole, vf), scale, sum[i][v]);
+        }
+    }
+}
+
+// Adds a group's sums to y, with its scales and zeros; totals: the group's of the first row.
+INLINE void quant_end_group(const int R, vf (*y)[NV], vf (*sum)[NV], const char *group,
+                            const struct zoo_quant_format *f, const float *totals) {
+    UNROLL
+    for (int v = 0; v < NV; v++) {
+        const vf scale = panel_vector(group, f->scale_dtype, v * VL);
+        const vf zero = group_zeros(f, group, v);
+        UNROLL
+        for (int i = 0; i < R; i++)
+            y[i][v] = V_FMA(scale, V_FMA(zero, v_set(-totals[i]), sum[i][v]), y[i][v]);
+    }
+}
+
+INLINE void fetch_block(const int bits, const char *block, const int64_t ahead) {
+    UNROLL
+    for (int64_t line = 0; line < block_bytes(bits); line += 64) __builtin_prefetch(block + ahead + line, 0, 3);
+}
+
+// BODY with the bits of a code as the panel holds it, and whether sums of its products are short: widened codes keep that.
+#define FOR_CODES(f, BODY, argument)                                                                               \
+    switch ((f)->bits) {                                                                                           \
+    case 2: BODY(2, SUMS_ARE_SHORT(2), argument); break;                                                           \
+    case 3: BODY(3, SUMS_ARE_SHORT(3), argument); break;                                                           \
+    case 4: BODY(4, SUMS_ARE_SHORT(4), argument); break;                                                           \
+    default:                                                                                                       \
+        if (SUMS_ARE_SHORT((f)->code_bits))                                                                        \
+            BODY(8, 1, argument);                                                                                   \
+        else                                                                                                       \
+            BODY(8, 0, argument);                                                                                  \
+    }
+
 // Adds the products of R rows, from row `first` of the tile on, with group g of a panel to y.
 INLINE void quant_group(const int R, const int bits, const int is_short, vf (*y)[NV], const struct zoo_quant_rows *x,
                         const int64_t first, const int64_t g, const char *group, const struct zoo_quant_format *f) {
@@ -118,51 +182,14 @@ INLINE void quant_group(const int R, const int bits, const int is_short, vf (*y)
     const int8_t *bytes = x->bytes + g * f->group_blocks * BLOCK_QUADS * step + first * 4;
     const float *scales = x->scales + g * f->group_blocks * x->rows + first;
     for (int64_t b = 0; b < f->group_blocks; b++) {
-        vi s[QUANT_SUMS][NV];
-        UNROLL
-        for (int i = 0; i < R; i++)
-            UNROLL
-            for (int v = 0; v < NV; v++) s[i][v] = (vi)(0);
-        if (first == 0) {
-            UNROLL
-            for (int64_t line = 0; line < block_bytes(bits); line += 64)
-                __builtin_prefetch(block + QUANT_AHEAD + line, 0, 3);
-        }
-        UNROLL
-        for (int part = 0; part < BLOCK_QUADS / QUAD_LINES(bits); part++) {
-#define LINE(line) quant_line(R, bits, is_short, s, block, line, part, bytes + (part * QUAD_LINES(bits) + (line)) * step)
-            // Few rows lose half their speed to the loop; many would not fit the cache of instructions without it.
-            if (R <= 4) {
-                UNROLL
-                for (int line = 0; line < QUAD_LINES(bits); line++) LINE(line);
-            } else {
-                NO_UNROLL
-                for (int line = 0; line < QUAD_LINES(bits); line++) LINE(line);
-            }
-#undef LINE
-        }
-        UNROLL
-        for (int i = 0; i < R; i++) {
-            const vf scale = v_set(scales[i]);
-            UNROLL
-            for (int v = 0; v < NV; v++) {
-                const vi whole = is_short ? v_whole_of_short(s[i][v]) : s[i][v];
-                sum[i][v] = V_FMA(__builtin_convertvector(whole, vf), scale, sum[i][v]);
-            }
-        }
+        if (first == 0) fetch_block(bits, block, QUANT_AHEAD);
+        quant_add_block(R, bits, is_short, sum, block, bytes, scales, step);
         if (R > FEW_SUMS) IN_MEMORY(sum);
         block += block_bytes(bits);
         bytes += BLOCK_QUADS * step;
         scales += x->rows;
     }
-    UNROLL
-    for (int v = 0; v < NV; v++) {
-        const vf scale = panel_vector(group, f->scale_dtype, v * VL);
-        const vf zero = group_zeros(f, group, v);
-        UNROLL
-        for (int i = 0; i < R; i++)
-            y[i][v] = V_FMA(scale, V_FMA(zero, v_set(-x->sums[g * x->rows + first + i]), sum[i][v]), y[i][v]);
-    }
+    quant_end_group(R, y, sum, group, f, x->sums + g * x->rows + first);
 }
 
 // Adds the products of all rows of a tile with a panel to y.
@@ -180,198 +207,54 @@ INLINE void quant_panel(const int bits, const int is_short, vf (*y)[NV], const s
 static void quant_tile(float *c, int64_t c_stride, const struct zoo_quant_rows *x, const void *panel,
                        const struct zoo_quant_format *f, const float *bias, int64_t columns) {
     vf y[QUANT_ROWS][NV];
-    for (int64_t i = 0; i < x->rows; i++)
-        for (int v = 0; v < NV; v++) y[i][v] = bias ? v_load(bias + v * VL) : v_set(0);
-#define PANEL(bits) quant_panel(bits, SUMS_ARE_SHORT(bits), y, x, panel, f)
-    switch (f->bits) {
-    case 2: PANEL(2); break;
-    case 3: PANEL(3); break;
-    case 4: PANEL(4); break;
-    default:
-#ifdef V_BYTE_PAIRS
-        if (SUMS_ARE_SHORT(f->code_bits)) {
-            quant_panel(8, 1, y, x, panel, f);
-            break;
-        }
-#endif
-        PANEL(8);
-    }
+    for (int64_t i = 0; i < x->rows; i++) load_lanes(y[i], bias, NR);
+#define PANEL(bits, is_short, _) quant_panel(bits, is_short, y, x, panel, f)
+    FOR_CODES(f, PANEL, )
 #undef PANEL
-    for (int64_t i = 0; i < x->rows; i++) {
-        float part[NR];
-        float *to = columns >= NR ? c + i * c_stride : part;
-        for (int v = 0; v < NV; v++) v_store(to + v * VL, y[i][v]);
-        if (columns < NR) __builtin_memcpy(c + i * c_stride, part, (size_t)columns * sizeof(float));
-    }
+    for (int64_t i = 0; i < x->rows; i++) store_lanes(c + i * c_stride, y[i], columns);
 }
 
-// One block of a row in bytes: to the nearest multiple of the largest magnitude / 127, ties to even.
-INLINE float quant_block(int8_t *to, int64_t step, const float *from, int32_t *total) {
-    const vf magic = v_set(0x1.8p23f);
-    vf largest = v_set(0);
-    vi special = (vi)(0);
-    UNROLL
-    for (int k = 0; k < ZOO_QUANT_BLOCK; k += VL) {
-        const vf part = v_load(from + k);
-        largest = v_max(v_abs(part), largest);
-        special |= v_special(part);
-    }
-    const float most = v_reduce_max(largest);
-    *total = 0;
-    // Below this 127 / most is not finite.
-    const int is_zero = !(most >= 0x1p-119f);
-    if (v_any(special) || is_zero) {
-        for (int quad = 0; quad < BLOCK_QUADS; quad++) __builtin_memset(to + quad * step, 0, 4);
-        return v_any(special) ? __builtin_nanf("") : 0;
-    }
-    const vf factor = v_set(127.0f / most);
-    vi sum = (vi)(0);
-    UNROLL
-    for (int k = 0; k < ZOO_QUANT_BLOCK; k += VL) {
-        const vi code = (vi)(v_load(from + k) * factor + magic) - (vi)magic;
-        sum += code;
-        const vb narrow = __builtin_convertvector(code, vb);
-        int8_t cells[VL];
-        __builtin_memcpy(cells, &narrow, VL);
-        UNROLL
-        for (int quad = 0; quad < VL / 4; quad++) __builtin_memcpy(to + (k / 4 + quad) * step, cells + quad * 4, 4);
-    }
-    UNROLL
-    for (int lane = 0; lane < VL; lane++) *total += sum[lane];
-    return most / 127.0f;
-}
-
-static void quant_pack_rows(const struct zoo_quant_rows *x, const float *rows, int64_t stride, int64_t inner,
-                            const int32_t *order, const struct zoo_quant_format *f) {
-    const int64_t R = x->rows;
-    for (int64_t i = 0; i < R; i++) {
-        const float *row = rows + i * stride;
-        for (int64_t g = 0; g < f->groups; g++) {
-            float sum = 0;
-            for (int64_t b = g * f->group_blocks; b < (g + 1) * f->group_blocks; b++) {
-                float part[ZOO_QUANT_BLOCK];
-                const float *from = row + b * ZOO_QUANT_BLOCK;
-                if (order) {
-                    for (int k = 0; k < ZOO_QUANT_BLOCK; k++) {
-                        const int32_t place = order[b * ZOO_QUANT_BLOCK + k];
-                        part[k] = place < 0 ? 0 : row[place];
-                    }
-                    from = part;
-                } else if ((b + 1) * ZOO_QUANT_BLOCK > inner) {
-                    const int64_t rest = inner - b * ZOO_QUANT_BLOCK;
-                    __builtin_memset(part, 0, sizeof(part));
-                    if (rest > 0) __builtin_memcpy(part, from, (size_t)rest * sizeof(float));
-                    from = part;
-                }
-                int32_t total;
-                const float scale = quant_block(x->bytes + (b * ZOO_QUANT_BLOCK * R) + i * 4, R * 4, from, &total);
-                x->scales[b * R + i] = scale;
-                sum = S_FMA(scale, (float)total, sum);
-            }
-            x->sums[g * R + i] = sum;
-        }
-    }
-}
-
-// The cells of one group, from codes [outputs of the panel][stride] in the group's order. A negative place, or an output
-// beyond count, has the code 0 and the scale 0.
-static void quant_pack_group(void *cells, const struct zoo_quant_format *f, const uint8_t *codes, int64_t stride,
-                             const int32_t *places, const float *scales, const int16_t *zeros, int64_t meta_stride,
-                             int64_t count) {
-    char *to = cells;
-    for (int64_t lane = 0; lane < NR; lane++) {
-        const float scale = lane < count ? scales[lane * meta_stride] : 0;
-        const int16_t zero = lane < count && zeros ? zeros[lane * meta_stride] : 0;
-        if (f->scale_dtype == ZOO_F32) {
-            __builtin_memcpy(to + lane * 4, &scale, 4);
-        } else {
-            uint16_t half;
-            if (f->scale_dtype == ZOO_F16)
-                half = half_bits(scale);
-            else
-                half = bfloat_bits(scale);
-            __builtin_memcpy(to + lane * 2, &half, 2);
-        }
-        if (f->has_zeros) __builtin_memcpy(to + NR * scale_bytes(f->scale_dtype) + lane * 2, &zero, 2);
-    }
-    uint8_t *block = (uint8_t *)to + group_head(f);
-    for (int64_t b = 0; b < f->group_blocks; b++, block += block_bytes(f->bits)) {
-        __builtin_memset(block, 0, (size_t)block_bytes(f->bits));
-        for (int64_t k = 0; k < ZOO_QUANT_BLOCK; k++) {
-            const int64_t quad = k / 4, place = places[b * ZOO_QUANT_BLOCK + k];
-            if (place < 0) continue;
-            for (int64_t lane = 0; lane < count; lane++) {
-                const uint8_t code = codes[lane * stride + place];
-                uint8_t *cell = block + lane * 4 + k % 4;
-                switch (f->bits) {
-                case 8: cell[quad * NR * 4] = code; break;
-                case 4: cell[quad % 4 * NR * 4] |= (uint8_t)(code << (quad / 4 * 4)); break;
-                default:
-                    cell[quad % 2 * NR * 4] |= (uint8_t)((code & 3) << (quad / 2 * 2));
-                    if (f->bits == 3) cell[2 * NR * 4] |= (uint8_t)((code >> 2) << quad);
-                }
-            }
-        }
-    }
-}
-
-#define FOR_BITS(bits, BODY)                                                                                       \
-    switch (bits) {                                                                                                \
-    case 2: BODY(2); break;                                                                                        \
-    case 3: BODY(3); break;                                                                                        \
-    case 4: BODY(4); break;                                                                                        \
-    default: BODY(8); break;                                                                                       \
-    }
-
-// The same groups with eight bits to a code: what many rows read.
-static void quant_widen(void *wide, const void *panel, const struct zoo_quant_format *f) {
-    char *to = wide;
-    const char *from = panel;
+// Adds the products of one row with P panels, `apart` bytes apart, to y: block by block in turn.
+INLINE void quant_streams(const int P, const int bits, const int is_short, vf (*y)[NV], const struct zoo_quant_rows *x,
+                          const char *group, const struct zoo_quant_format *f, const int64_t apart) {
+    const int8_t *bytes = x->bytes;
+    const float *scales = x->scales;
     for (int64_t g = 0; g < f->groups; g++) {
-        __builtin_memcpy(to, from, (size_t)group_head(f));
-        to += group_head(f);
-        from += group_head(f);
-#define WIDEN(B)                                                                                                   \
-    for (int64_t b = 0; b < f->group_blocks; b++, from += block_bytes(B), to += block_bytes(8)) {                 \
-        UNROLL                                                                                                     \
-        for (int quad = 0; quad < BLOCK_QUADS; quad++)                                                             \
-            UNROLL                                                                                                 \
-            for (int v = 0; v < NV; v++) {                                                                         \
-                const vi codes = quad_codes(B, from, quad % QUAD_LINES(B), quad / QUAD_LINES(B), v);                                                     \
-                __builtin_memcpy(to + (quad * NR + v * VL) * 4, &codes, sizeof(codes));                            \
-            }                                                                                                      \
-    }
-        FOR_BITS(f->bits, WIDEN)
-#undef WIDEN
+        vf sum[ZOO_ROW_STREAMS][NV];
+        UNROLL
+        for (int p = 0; p < P; p++)
+            UNROLL
+            for (int v = 0; v < NV; v++) sum[p][v] = v_set(0);
+        const char *block = group + group_head(f);
+        for (int64_t b = 0; b < f->group_blocks; b++) {
+            UNROLL
+            for (int p = 0; p < P; p++) {
+                fetch_block(bits, block + p * apart, P > 1 ? QUANT_AHEAD_IN_STREAMS : QUANT_AHEAD);
+                quant_add_block(1, bits, is_short, sum + p, block + p * apart, bytes, scales, 4);
+            }
+            block += block_bytes(bits);
+            bytes += ZOO_QUANT_BLOCK;
+            scales++;
+        }
+        UNROLL
+        for (int p = 0; p < P; p++) quant_end_group(1, y + p, sum + p, group + p * apart, f, x->sums + g);
+        group = block;
     }
 }
 
-// Groups as F32 [inputs][NR]: scale * (code - zero), one rounding.
-static void quant_to_float(float *cells, const void *panel, const struct zoo_quant_format *f) {
-    const char *from = panel;
-    for (int64_t g = 0; g < f->groups; g++) {
-        vf scale[NV], zero[NV];
-        UNROLL
-        for (int v = 0; v < NV; v++) {
-            scale[v] = panel_vector(from, f->scale_dtype, v * VL);
-            zero[v] = group_zeros(f, from, v);
-        }
-        from += group_head(f);
-#define FLOATS(B)                                                                                                  \
-    for (int64_t b = 0; b < f->group_blocks; b++, from += block_bytes(B), cells += ZOO_QUANT_BLOCK * NR) {        \
-        UNROLL                                                                                                     \
-        for (int quad = 0; quad < BLOCK_QUADS; quad++)                                                             \
-            UNROLL                                                                                                 \
-            for (int v = 0; v < NV; v++) {                                                                         \
-                const vu codes = (vu)quad_codes(B, from, quad % QUAD_LINES(B), quad / QUAD_LINES(B), v);                                                 \
-                UNROLL                                                                                             \
-                for (int part = 0; part < 4; part++) {                                                             \
-                    const vf code = __builtin_convertvector((vi)((codes >> (8 * part)) & 255), vf);                \
-                    v_store(cells + (quad * 4 + part) * NR + v * VL, scale[v] * (code - zero[v]));                 \
-                }                                                                                                  \
-            }                                                                                                      \
-    }
-        FOR_BITS(f->bits, FLOATS)
-#undef FLOATS
-    }
+static void quant_row(float *c, const struct zoo_quant_rows *x, const void *panels, const struct zoo_quant_format *f,
+                      const float *start, const struct zoo_side_panels *side) {
+    const int64_t apart = side->apart * f->groups * quant_group_bytes(f);
+#define STREAMS(P, first)                                                                                          \
+    do {                                                                                                           \
+        vf y[P][NV];                                                                                               \
+        const char *cells = (const char *)panels + (first) * apart;                                                \
+        load_starts(P, y, start, first, side);                                                                     \
+        FOR_CODES(f, QUANT_STREAMS, P)                                                                             \
+        store_sums(P, c, y, first, side);                                                                          \
+    } while (0)
+#define QUANT_STREAMS(bits, is_short, P) quant_streams(P, bits, is_short, y, x, cells, f, apart)
+    FOR_STREAMS(side->count, STREAMS)
+#undef QUANT_STREAMS
+#undef STREAMS
 }

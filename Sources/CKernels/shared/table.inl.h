@@ -17,6 +17,7 @@
 #include "pack8.inl.h"
 #include "attend8.inl.h"
 #include "quant.inl.h"
+#include "quant_pack.inl.h"
 
 const struct zoo_kernel_table TABLE = {
     .name = ISA_NAME,
@@ -38,11 +39,13 @@ const struct zoo_kernel_table TABLE = {
     .finish_row = finish_row,
     .linear_tile = linear_tile,
     .project_tile = project_tile,
+    .project_row = project_row,
     .pack_panel = pack_panel,
     .quant_group_bytes = quant_group_bytes,
     .quant_pack_group = quant_pack_group,
     .quant_pack_rows = quant_pack_rows,
     .quant_tile = quant_tile,
+    .quant_row = quant_row,
     .quant_widen = quant_widen,
     .quant_to_float = quant_to_float,
     .layer_norm_row = layer_norm_row,

@@ -99,10 +99,12 @@ struct QuantizedJob: @unchecked Sendable {
                 &target, x + (firstRow + index * quantRows) * weight.inputs, Int64(weight.inputs), Int64(weight.inputs),
                 weight.order, &format)
         }
+        if rows == 1 { return multiplyOne(tiles, row: firstRow, context) }
         if count == 1 {
-            context.forShares(of: panelCount) { panels in
-                let source = tile(tiles.base, 0, rows: rows)
-                for panel in panels { multiply(source, weight.panel(panel), weight.format, panel, row: firstRow) }
+            context.forShares(of: panelCount, streams: 1) { panels in
+                multiply(
+                    tile(tiles.base, 0, rows: rows), weight.panel(panels.first), weight.format, panels.first,
+                    row: firstRow)
             }
             return
         }
@@ -146,6 +148,22 @@ struct QuantizedJob: @unchecked Sendable {
         }
     }
 
+    private func multiplyOne(
+        _ tiles: SendablePointer<UnsafeMutablePointer<Float>>, row: Int, _ context: ComputeContext
+    ) {
+        context.forShares(of: panelCount, streams: Int(ZOO_ROW_STREAMS)) { panels in
+            let column = panels.first * table.panelWidth
+            var side = panels.kernelPanels(width: table.panelWidth, outputs: weight.outputs)
+            withUnsafePointer(to: tile(tiles.base, 0, rows: 1)) { source in
+                withUnsafePointer(to: weight.format) { format in
+                    table.c.pointee.quant_row(
+                        result + row * stride + column, source, weight.panel(panels.first), format,
+                        bias.map { $0 + column }, &side)
+                }
+            }
+        }
+    }
+
     // MARK: The weight in F32
 
     private var tileRows: Int { table.tileRows }
@@ -163,7 +181,7 @@ struct QuantizedJob: @unchecked Sendable {
             let held = min(block, rows - first)
             if isGathered { gather(gathered.base, firstRow: first, rows: held) }
             let lines = isGathered ? UnsafePointer(gathered.base) : x + first * places
-            guard rows > 1 else {
+            guard held > 1 else {
                 multiplyFloats(lines, tileFloats: places, firstRow: first, rows: 1, context)
                 continue
             }
@@ -201,19 +219,28 @@ struct QuantizedJob: @unchecked Sendable {
         let groupPlaces = places / weight.groups
         let wanted = rows > tileRows ? Self.floatInputs : Self.fewFloatInputs
         let chunk = min(weight.groups, max(1, wanted / groupPlaces))
-        let step = self.rows == 1 ? 1 : tileRows
         context.parallel(panelCount, scratchFloats: chunk * groupPlaces * table.panelWidth) { panel, scratch in
             for group in Swift.stride(from: 0, to: weight.groups, by: chunk) {
                 var format = weight.format
                 format.groups = Int64(min(chunk, weight.groups - group))
                 table.c.pointee.quant_to_float(scratch, weight.panel(panel) + group * weight.groupBytes, &format)
+                let inputs = format.groups * Int64(groupPlaces)
+                let target = result + firstRow * stride + panel * table.panelWidth
+                guard rows > 1 else {
+                    var side = SidePanels(first: panel, count: 1, apart: 0)
+                        .kernelPanels(width: table.panelWidth, outputs: weight.outputs)
+                    table.c.pointee.project_row(
+                        target, tiles.base + group * groupPlaces, scratch, Int32(ZOO_F32.rawValue),
+                        group == 0 ? bias.map { $0 + panel * table.panelWidth } : UnsafePointer(target), inputs, &side)
+                    continue
+                }
                 table.withPanelBias(bias, panel, outputs: weight.outputs) { panelBias in
                     for row in Swift.stride(from: 0, to: rows, by: tileRows) {
                         table.c.pointee.project_tile(
-                            result + (firstRow + row) * stride + panel * table.panelWidth, Int64(stride),
-                            tiles.base + row / tileRows * tileFloats + group * groupPlaces * step, Int64(step), scratch,
+                            target + row * stride, Int64(stride),
+                            tiles.base + row / tileRows * tileFloats + group * groupPlaces * tileRows, scratch,
                             Int32(ZOO_F32.rawValue), group == 0 ? panelBias : nil, Int64(min(tileRows, rows - row)),
-                            format.groups * Int64(groupPlaces), Int64(columns(of: panel)))
+                            inputs, Int64(columns(of: panel)))
                     }
                 }
             }
