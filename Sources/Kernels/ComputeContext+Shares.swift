@@ -2,22 +2,29 @@ import Synchronization
 
 /// Panels that one thread begins with: as many streams as are worth it, read from end to end side by side.
 private struct Share {
-    /// How many turns a share takes at least, where it has so many panels: no thread waits long for the last.
-    private static let leastTurns = 8
+    /// Panels of the shortest stream that is worth it.
+    private static let shortestStream = 8
 
-    let panels: Range<Int>
-    /// Panels of each stream, the last may have fewer.
+    private let panels: Range<Int>
+    /// Panels from one stream to the next, and so of each stream: the last may have fewer.
+    private let apart: Int
+    /// How often there is something to take: the last panel of each stream is taken alone, so that no thread waits long.
     let turns: Int
 
     init(_ panels: Range<Int>, streams: Int) {
         self.panels = panels
-        let streams = max(1, min(streams, panels.count / Self.leastTurns))
-        turns = (panels.count + streams - 1) / streams
+        let streams = max(1, min(streams, panels.count / Self.shortestStream))
+        apart = (panels.count + streams - 1) / streams
+        turns = apart - 1 + panels.count / apart
     }
 
     func panels(of turn: Int) -> SidePanels {
-        SidePanels(
-            first: panels.lowerBound + turn, count: (panels.count - turn + turns - 1) / turns, apart: turns)
+        let place = min(turn, apart - 1)
+        let first = panels.lowerBound + place
+        if turn < apart - 1 {
+            return SidePanels(first: first, count: (panels.count - place + apart - 1) / apart, apart: apart)
+        }
+        return SidePanels(first: first + (turn - place) * apart, count: 1, apart: apart)
     }
 }
 
@@ -32,6 +39,7 @@ extension ComputeContext {
     package func forShares(of panels: Int, streams: Int, _ body: @Sendable (_ panels: SidePanels) -> Void) {
         let shares = min(panels, threads)
         guard shares > 1 else {
+            if panels == 0 { return }
             let share = Share(0..<panels, streams: streams)
             for turn in 0..<share.turns { body(share.panels(of: turn)) }
             return

@@ -24,9 +24,9 @@ package final class ThreadPool: @unchecked Sendable {
         let body: @Sendable (Int, Int) -> Void
     }
 
-    /// Rounds of the pause instruction before a waiting thread sleeps: some two hundred microseconds, longer than a model's
+    /// Rounds of the pause instruction before a waiting thread sleeps: half a millisecond or so, longer than a model's
     /// step keeps to one thread between two loops.
-    private static let spinRounds = 8_000
+    private static let spinRounds = 24_000
     /// Rounds that take as long as fetching a little.
     private static let roundsOfFetching = 4
     /// Rounds after which a caller lets others have its processor: a helper may have lost its own.
