@@ -60,15 +60,14 @@ public enum DenseLayers {
         var target = result.freshMutableAddress.assumingMemoryBound(to: Float.self)
         var offsets = bias?.floatAddress
         for weight in weights where weight.outputs > 0 {
+            if rows == 1 { context.willRead(weight.region) }
             switch weight {
             case .float(let matrix):
-                if rows == 1 { context.willRead(matrix.region) }
                 LinearJob(
                     table: table, rows: rows, weight: matrix, x: x.floatAddress, bias: offsets, result: target,
                     stride: outputs
                 ).run(context)
             case .quantized(let matrix):
-                if rows == 1 { context.willRead(matrix.region) }
                 QuantizedJob(
                     table: table, rows: rows, weight: QuantizedJob.Weight(matrix), x: x.floatAddress, bias: offsets,
                     result: target, stride: outputs

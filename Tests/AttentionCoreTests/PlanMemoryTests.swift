@@ -69,6 +69,9 @@ private struct CountingAttention: SilentOperator {
         // Four are kept: the first two have gone.
         #expect(try plans(5, .init(mask: .causal(.bottomRight))) == 0)
         #expect(try plans(5) == 1)
+        if let isa = ComputeContext.availableISAs.first(where: { $0 != two.isa }) {
+            #expect(try plans(5, .init(), ComputeContext(threads: 2, isa: isa)) == 1)
+        }
         // Functions are equal by their names, whatever they do.
         let function = ScoreFunction("name") { score, _ in score }
         #expect(try plans(5, .init(scoreFunction: function)) == 1)

@@ -132,6 +132,14 @@ public enum ProductWeight: Sendable {
         }
     }
 
+    /// Where the panels lie.
+    var region: MemoryRegion {
+        switch self {
+        case .float(let matrix): matrix.region
+        case .quantized(let matrix): matrix.region
+        }
+    }
+
     var panelWidth: Int {
         switch self {
         case .float(let matrix): matrix.panelWidth
