@@ -42,6 +42,8 @@ INLINE void store_lanes(float *to, const vf *lanes, int64_t columns) {
 INLINE void project_rows(const int R, const int32_t dtype, float *target, int64_t stride, const float *a,
                          const void *panel, const float *bias, int64_t inner, int64_t columns) {
     vf c[MR][NV];
+    // Loops over rows are unrolled by name: left to itself a compiler keeps the sums of more than ten rows in memory.
+    UNROLL
     for (int i = 0; i < R; i++) load_lanes(c[i], bias ? bias : target + i * stride, bias ? NR : columns);
     const int64_t bytes = cell_bytes(dtype) * NR;
     const char *cells = panel;
@@ -58,6 +60,7 @@ INLINE void project_rows(const int R, const int32_t dtype, float *target, int64_
             for (int v = 0; v < NV; v++) c[i][v] = V_FMA(scalar, b[v], c[i][v]);
         }
     }
+    UNROLL
     for (int i = 0; i < R; i++) store_lanes(target + i * stride, c[i], columns);
 }
 
