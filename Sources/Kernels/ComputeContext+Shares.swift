@@ -37,34 +37,55 @@ extension ComputeContext {
     /// Each thread begins with a share of its own that it reads from end to end, in streams side by side, since memory is
     /// fastest in order; one that is done goes on with what is left of the others', since threads are not equally fast.
     package func forShares(of panels: Int, streams: Int, _ body: @Sendable (_ panels: SidePanels) -> Void) {
+        guard panels > 0 else { return }
         let shares = min(panels, threads)
-        guard shares > 1 else {
-            if panels == 0 { return }
-            let share = Share(0..<panels, streams: streams)
-            for turn in 0..<share.turns { body(share.panels(of: turn)) }
-            return
+        inShares(shares) { index, _, take in
+            let share = Share(index * panels / shares..<(index + 1) * panels / shares, streams: streams)
+            while let turn = take(share.turns) { body(share.panels(of: turn)) }
         }
-        let counters = UnsafeMutablePointer<Atomic<Int>>.allocate(capacity: shares * Self.counterStride)
-        defer { counters.deallocate() }
-        let next = Counters(base: counters)
-        for share in 0..<shares { next.begin(share) }
+    }
+
+    /// As ``parallel(_:scratchFloats:_:)``, where tasks that follow each other read memory that does: each thread begins with a
+    /// share of its own, in order, and then goes on with what is left of the others'.
+    package func parallelInShares(
+        _ count: Int, scratchFloats: Int,
+        _ body: @Sendable (_ index: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
+    ) {
+        let shares = max(1, min(count, threads))
+        let workspaces = (0..<shares).map { _ in Workspace.take(floats: scratchFloats) }
+        defer { workspaces.forEach(Workspace.giveBack) }
+        inShares(shares) { index, worker, take in
+            let tasks = index * count / shares..<(index + 1) * count / shares
+            while let turn = take(tasks.count) { body(tasks.lowerBound + turn, workspaces[worker].base) }
+        }
+    }
+
+    /// Calls `body` with every share on every thread, the thread's own first; `take` gives the next turn of the share before
+    /// an end, to one thread alone.
+    private func inShares(
+        _ shares: Int, _ body: @Sendable (_ share: Int, _ worker: Int, _ take: (_ end: Int) -> Int?) -> Void
+    ) {
+        let counters = Counters(shares)
+        defer { counters.end() }
         parallel(shares) { _, worker in
             for turn in 0..<shares {
                 // By the thread and not by who comes first: a thread fetches its own share while it waits.
-                let index = (worker + turn) % shares
-                let share = Share(index * panels / shares..<(index + 1) * panels / shares, streams: streams)
-                while let turn = next.take(of: index, before: share.turns) { body(share.panels(of: turn)) }
+                let share = (worker + turn) % shares
+                body(share, worker) { counters.take(of: share, before: $0) }
             }
         }
     }
 
     /// The next turn of each share.
     private struct Counters: @unchecked Sendable {
-        let base: UnsafeMutablePointer<Atomic<Int>>
+        private let base: UnsafeMutablePointer<Atomic<Int>>
 
-        func begin(_ share: Int) {
-            (base + share * counterStride).initialize(to: Atomic(0))
+        init(_ shares: Int) {
+            base = .allocate(capacity: shares * counterStride)
+            for share in 0..<shares { (base + share * counterStride).initialize(to: Atomic(0)) }
         }
+
+        func end() { base.deallocate() }
 
         func take(of share: Int, before end: Int) -> Int? {
             // Most shares are at their end when another thread looks: reading leaves the counter in its owner's cache.

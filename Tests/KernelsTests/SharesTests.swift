@@ -22,6 +22,33 @@ import Testing
         }
     }
 
+    @Test(arguments: [1, 2, 3, 7])
+    func everyTaskRunsOnceAndSharesInOrder(threads: Int) throws {
+        let context = try ComputeContext(threads: threads)
+        for count in [0, 1, 2, 3, 7, 64, 67] {
+            let runs = Mutex<[UInt: [Int]]>([:])
+            let busy = Mutex<Set<UInt>>([])
+            context.parallelInShares(count, scratchFloats: 16) { index, scratch in
+                let memory = UInt(bitPattern: scratch)
+                let isAlone = busy.withLock { $0.insert(memory).inserted }
+                #expect(isAlone, "two tasks in one thread's memory")
+                scratch.update(repeating: Float(index), count: 16)
+                runs.withLock { $0[memory, default: []].append(index) }
+                #expect((0..<16).allSatisfy { scratch[$0] == Float(index) })
+                _ = busy.withLock { $0.remove(memory) }
+            }
+            let lists = runs.withLock { Array($0.values) }
+            #expect(lists.joined().sorted() == Array(0..<count))
+            // What a thread does of a share ascends, and it goes through the shares once.
+            let shares = max(1, min(count, threads))
+            for list in lists {
+                let breaks = zip(list, list.dropFirst()).count { $1 < $0 }
+                #expect(breaks < max(2, shares), "\(list)")
+            }
+            if threads == 1 { #expect(lists == (count == 0 ? [] : [Array(0..<count)])) }
+        }
+    }
+
     /// A thread that is held up in its first panels: the others do the rest of its share.
     @Test func aSlowThreadDoesNotKeepItsShare() throws {
         let context = try ComputeContext(threads: 2)

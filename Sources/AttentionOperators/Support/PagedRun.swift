@@ -37,7 +37,7 @@ struct PagedRun: @unchecked Sendable {
         let partial = Workspace.take(floats: max(1, tasks.partialFloats))
         defer { Workspace.giveBack(partial) }
         let base = SendablePointer(partial.base)
-        context.parallel(tasks.tasks.count, scratchFloats: tasks.scratchFloats) { index, scratch in
+        context.parallelInShares(tasks.tasks.count, scratchFloats: tasks.scratchFloats) { index, scratch in
             let task = tasks.tasks[index]
             let state = layout.state(scratch)
             lineUp(task, scratch)
@@ -142,7 +142,8 @@ struct PagedRun: @unchecked Sendable {
                 rows, keys: keys, coverage: coverage, band: band, geometry, scratch: scratch, layout: layout)
         }
         let following =
-            range + 1 < task.ranges.upperBound ? min(tasks.keyTile, geometry.keyLength - keys.upperBound) : 0
+            range + 1 < task.ranges.upperBound || task.goesOn
+            ? min(tasks.keyTile, geometry.keyLength - keys.upperBound) : 0
         attendFew(task, origin(rows, keys), keys, following: following, state, values, scratch)
         return true
     }

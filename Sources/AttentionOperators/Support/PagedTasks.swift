@@ -14,6 +14,8 @@ struct PagedTasks: Sendable {
         let ranges: Range<Int>
         /// Whether the rows' partial results go to ``PagedTasks/Split``; else the task finishes its rows.
         let isPartial: Bool
+        /// Whether the next task has the same rows and the keys that follow: the thread that computes this one reads them.
+        var goesOn = false
 
         var rows: Int { members.reduce(0) { $0 + $1.rows } }
     }
@@ -201,6 +203,11 @@ struct PagedTasks: Sendable {
             task.members.reduce(0) { $0 + $1.rows } * task.ranges.count + task.ranges.count * 64
         }
         tasks = tasks.indices.sorted { (costs[$1], $0) < (costs[$0], $1) }.map { tasks[$0] }
+        for (index, next) in tasks.indices.dropFirst().enumerated() {
+            tasks[index].goesOn =
+                tasks[index].ranges.upperBound == tasks[next].ranges.lowerBound
+                && tasks[index].members == tasks[next].members
+        }
     }
 
     /// How a sequence is split, if it is.

@@ -4,7 +4,7 @@ import AttentionCore
 /// of several key heads (``TiledAttention/joiningHeads(_:pieces:)``).
 ///
 /// Rows are ordered by position, then head, so that a register tile spans few positions and skips hidden keys early.
-struct RowBlock: Sendable {
+struct RowBlock: Sendable, Equatable {
     let batch: Int
     let kvHead: Int
     /// Key heads from `kvHead` on.

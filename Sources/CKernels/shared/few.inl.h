@@ -35,27 +35,52 @@ INLINE int is_run(const int32_t *slots, int64_t start, int64_t end) {
     return gaps == 0;
 }
 
-// Keys are followed by the values of the block, and these by the keys that follow it.
-INLINE void fetch_ahead_of_key(const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t key, int64_t start,
-                               int64_t end) {
-    const int64_t next = key + FEW_AHEAD(dtype);
-    if (next < end)
-        fetch_row(args->key, dtype, few_key(args, head, next), args->head_dim);
-    else if (!args->slots || start + next - end < end)
-        fetch_row(args->value, dtype, few_value(args, head, start + next - end), args->value_dim);
-}
-INLINE void fetch_ahead_of_value(const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t key,
-                                 int64_t end) {
-    const int64_t next = key + FEW_AHEAD(dtype);
-    if (next < end)
-        fetch_row(args->value, dtype, few_value(args, head, next), args->value_dim);
-    else if (!args->slots || next < end + args->following)
-        fetch_row(args->key, dtype, few_key(args, head, next), args->head_dim);
+// A row that is fetched while another one is used. Its lines are asked for one by one, beside the arithmetic: a processor
+// drops what is asked of it beyond the lines that it can have under way. In bursts of whole rows decoding took 1.2 times as
+// long (AVX2, two threads).
+struct few_ahead {
+    const char *row;
+    int64_t bytes;
+};
+
+INLINE struct few_ahead few_ahead(const void *rows, int32_t dtype, int64_t element, int64_t count) {
+    return (struct few_ahead){row_at(rows, dtype, element), count * bytes_of(dtype)};
 }
 
-// R rows against K keys from `key` on; those of a run lie `key_stride` elements apart.
+// The lines that begin in a step of the row; steps are a power of two and follow each other.
+INLINE void fetch_step(const struct few_ahead *ahead, const int64_t step, int64_t byte) {
+    if (step >= 64)
+        UNROLL
+        for (int64_t line = 0; line < step; line += 64) __builtin_prefetch(ahead->row + byte + line, 0, 2);
+    else if (byte % 64 == 0)
+        __builtin_prefetch(ahead->row + byte, 0, 2);
+}
+// The lines that begin behind the steps before `byte`.
+INLINE void fetch_rest(const struct few_ahead *ahead, int64_t byte) {
+    for (byte = (byte + 63) & -64; byte < ahead->bytes; byte += 64) __builtin_prefetch(ahead->row + byte, 0, 2);
+}
+
+// Keys are followed by the values of the block, and these by the keys that follow it.
+INLINE struct few_ahead ahead_of_key(const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t key,
+                                     int64_t start, int64_t end) {
+    const int64_t next = key + FEW_AHEAD(dtype);
+    if (next < end) return few_ahead(args->key, dtype, few_key(args, head, next), args->head_dim);
+    if (!args->slots || start + next - end < end)
+        return few_ahead(args->value, dtype, few_value(args, head, start + next - end), args->value_dim);
+    return (struct few_ahead){0};
+}
+INLINE struct few_ahead ahead_of_value(const struct zoo_few_args *args, int32_t dtype, int64_t head, int64_t key,
+                                       int64_t end) {
+    const int64_t next = key + FEW_AHEAD(dtype);
+    if (next < end) return few_ahead(args->value, dtype, few_value(args, head, next), args->value_dim);
+    if (!args->slots || next < end + args->following)
+        return few_ahead(args->key, dtype, few_key(args, head, next), args->head_dim);
+    return (struct few_ahead){0};
+}
+
+// R rows against K keys from `key` on; those of a run lie `key_stride` elements apart. ahead: K rows to fetch, NULL: none.
 INLINE void dot_few(const int R, const int K, const int run, const struct zoo_few_args *args, int32_t dtype,
-                    int64_t head, int64_t row, int64_t key) {
+                    int64_t head, int64_t row, int64_t key, const struct few_ahead *ahead) {
     const int64_t dim = args->head_dim, width = args->query_stride;
     const float *query = args->query + row * width;
     vf sums[FEW_ROWS * FEW_KEYS];
@@ -69,6 +94,9 @@ INLINE void dot_few(const int R, const int K, const int run, const struct zoo_fe
     int64_t d = 0;
     for (; d + VL <= dim; d += VL) {
         vf k[FEW_KEYS];
+        if (ahead)
+            UNROLL
+            for (int j = 0; j < K; j++) fetch_step(ahead + j, VL * bytes_of(dtype), d * bytes_of(dtype));
         UNROLL
         for (int j = 0; j < K; j++) k[j] = v_load_as(keys[j], dtype, d, VL);
         UNROLL
@@ -78,6 +106,8 @@ INLINE void dot_few(const int R, const int K, const int run, const struct zoo_fe
             for (int j = 0; j < K; j++) sums[i * K + j] = V_FMA(q, k[j], sums[i * K + j]);
         }
     }
+    if (ahead && d * bytes_of(dtype) < ahead->bytes)
+        for (int j = 0; j < K; j++) fetch_rest(ahead + j, d * bytes_of(dtype));
     if (d < dim)
         for (int j = 0; j < K; j++) {
             vf k = v_load_as(keys[j], dtype, d, dim - d);
@@ -111,9 +141,10 @@ INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t st
     for (; key + FEW_KEYS <= end; key += FEW_KEYS) {
         const int run = is_run(args->slots, key, key + FEW_KEYS);
         for (int64_t head = 0; head < args->kv_heads; head++) {
-            for (int j = 0; j < FEW_KEYS; j++) fetch_ahead_of_key(args, dtype, head, key + j, start, end);
-#define DOT_TOGETHER(R, row) dot_few(R, FEW_KEYS, 1, args, dtype, head, row, key);
-#define DOT_APART(R, row) dot_few(R, FEW_KEYS, 0, args, dtype, head, row, key);
+            struct few_ahead ahead[FEW_KEYS];
+            for (int j = 0; j < FEW_KEYS; j++) ahead[j] = ahead_of_key(args, dtype, head, key + j, start, end);
+#define DOT_TOGETHER(R, row) dot_few(R, FEW_KEYS, 1, args, dtype, head, row, key, ahead);
+#define DOT_APART(R, row) dot_few(R, FEW_KEYS, 0, args, dtype, head, row, key, ahead);
             if (run) {
                 FOR_FEW_ROWS(args, head, DOT_TOGETHER)
             } else {
@@ -125,15 +156,17 @@ INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t st
     }
     for (; key < end; key++)
         for (int64_t head = 0; head < args->kv_heads; head++) {
-#define DOT(R, row) dot_few(R, 1, 1, args, dtype, head, row, key);
+#define DOT(R, row) dot_few(R, 1, 1, args, dtype, head, row, key, 0);
             FOR_FEW_ROWS(args, head, DOT)
 #undef DOT
         }
 }
 
-// Adds weights times values of keys start..<end to the sums of R rows, V vectors of columns.
+// Adds weights times values of keys start..<end to the sums of R rows, V vectors of columns. ahead: a row to fetch for each
+// key.
 INLINE void weigh_few(const int R, const int V, const int run, const struct zoo_few_args *args, int32_t dtype,
-                      int64_t head, int64_t row, int64_t column, int64_t start, int64_t end) {
+                      int64_t head, int64_t row, int64_t column, int64_t start, int64_t end,
+                      const struct few_ahead *ahead) {
     vf sums[FEW_ROWS][FEW_KEYS];
     float *cells = args->sums + row * args->output_stride + column;
     UNROLL
@@ -147,6 +180,7 @@ INLINE void weigh_few(const int R, const int V, const int run, const struct zoo_
         const void *value = run ? row_at(args->value, dtype, first + (key - start) * args->value_stride)
                                 : row_at(args->value, dtype, few_value(args, head, key));
         vf x[FEW_KEYS];
+        fetch_step(ahead + (key - start), V * VL * bytes_of(dtype), column * bytes_of(dtype));
         UNROLL
         for (int v = 0; v < V; v++) x[v] = v_load_as(value, dtype, column + v * VL, V == 1 ? left : VL);
         UNROLL
@@ -168,12 +202,13 @@ INLINE void weigh_few_rows(const struct zoo_few_args *args, int32_t dtype, int64
         const int64_t last = key + step < end ? key + step : end;
         const int run = is_run(args->slots, key, last);
         for (int64_t head = 0; head < args->kv_heads; head++) {
-            for (int64_t ahead = key; ahead < last; ahead++) fetch_ahead_of_value(args, dtype, head, ahead, end);
+            struct few_ahead ahead[ZOO_MAX_KEY_BLOCK];
+            for (int64_t i = key; i < last; i++) ahead[i - key] = ahead_of_value(args, dtype, head, i, end);
             for (int64_t column = 0; column < args->value_dim;) {
                 const int wide = column + FEW_KEYS * VL <= args->value_dim;
-#define WEIGH_WIDE_RUN(R, row) weigh_few(R, FEW_KEYS, 1, args, dtype, head, row, column, key, last);
-#define WEIGH_WIDE(R, row) weigh_few(R, FEW_KEYS, 0, args, dtype, head, row, column, key, last);
-#define WEIGH_ONE(R, row) weigh_few(R, 1, 0, args, dtype, head, row, column, key, last);
+#define WEIGH_WIDE_RUN(R, row) weigh_few(R, FEW_KEYS, 1, args, dtype, head, row, column, key, last, ahead);
+#define WEIGH_WIDE(R, row) weigh_few(R, FEW_KEYS, 0, args, dtype, head, row, column, key, last, ahead);
+#define WEIGH_ONE(R, row) weigh_few(R, 1, 0, args, dtype, head, row, column, key, last, ahead);
                 if (wide && run) {
                     FOR_FEW_ROWS(args, head, WEIGH_WIDE_RUN)
                 } else if (wide) {

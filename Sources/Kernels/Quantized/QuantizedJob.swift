@@ -169,8 +169,8 @@ struct QuantizedJob: @unchecked Sendable {
     private var tileRows: Int { table.tileRows }
 
     private func runFloats(_ context: ComputeContext) {
-        let block = rows == 1 ? 1 : Self.floatRows / tileRows * tileRows
-        let tileFloats = rows == 1 ? places : tileRows * places + 16
+        let block = Self.floatRows / tileRows * tileRows
+        let tileFloats = tileRows * places + 16
         // Rows that lie as the panels have them are read where they are.
         let isGathered = weight.order != nil || places != weight.inputs
         let gathered = Workspace.take(floats: isGathered ? min(rows, block) * places : 1)
@@ -182,7 +182,7 @@ struct QuantizedJob: @unchecked Sendable {
             if isGathered { gather(gathered.base, firstRow: first, rows: held) }
             let lines = isGathered ? UnsafePointer(gathered.base) : x + first * places
             guard held > 1 else {
-                multiplyFloats(lines, tileFloats: places, firstRow: first, rows: 1, context)
+                multiplyFloats(lines, tileFloats: tileFloats, firstRow: first, rows: 1, context)
                 continue
             }
             let (source, target) = (SendablePointer(lines), SendablePointer(tiles.base))
