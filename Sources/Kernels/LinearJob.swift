@@ -73,15 +73,9 @@ struct LinearJob: @unchecked Sendable {
                 Int32(ZOO_F32.rawValue), Int64(weight.inputs), Int64(min(tileRows, block.rows - tile * tileRows)),
                 Int64(inputs.count), 1)
         }
-        if tileCount == 1 {
+        if tileCount == 1 || weight.panels.dtype == .float32 {
             context.forShares(of: panelCount, streams: 1) { panels in
                 let panel = panels.first
-                multiply(block, inputs, panel, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode)
-            }
-            return
-        }
-        guard weight.panels.dtype != .float32 else {
-            context.parallel(panelCount) { panel, _ in
                 multiply(block, inputs, panel, weight.panelAddress(panel, from: inputs.lowerBound), weight.kernelCode)
             }
             return
