@@ -32,7 +32,7 @@ extension ComputeContext {
     /// Counters lie a cache line apart: each is counted up by one thread until the end.
     private static let counterStride = 64 / MemoryLayout<Atomic<Int>>.stride
 
-    /// Calls `body` for every panel of a weight that few rows read once, up to `streams` at a time.
+    /// Calls `body` for every panel of a weight, up to `streams` at a time.
     ///
     /// Each thread begins with a share of its own that it reads from end to end, in streams side by side, since memory is
     /// fastest in order; one that is done goes on with what is left of the others', since threads are not equally fast.
