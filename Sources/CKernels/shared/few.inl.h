@@ -78,6 +78,16 @@ INLINE struct few_ahead ahead_of_value(const struct zoo_few_args *args, int32_t 
     return (struct few_ahead){0};
 }
 
+// CALL with `ahead` for the first of the rows that share a key head, which fetch for all, with NULL for the others: constants,
+// so that no inner loop asks.
+#define FETCHING_ONCE(row, CALL, ...)                                                                              \
+    do {                                                                                                           \
+        if ((row) == head * args->group)                                                                           \
+            CALL(__VA_ARGS__, ahead);                                                                              \
+        else                                                                                                       \
+            CALL(__VA_ARGS__, 0);                                                                                  \
+    } while (0);
+
 // R rows against K keys from `key` on; those of a run lie `key_stride` elements apart. ahead: K rows to fetch, NULL: none.
 INLINE void dot_few(const int R, const int K, const int run, const struct zoo_few_args *args, int32_t dtype,
                     int64_t head, int64_t row, int64_t key, const struct few_ahead *ahead) {
@@ -143,8 +153,8 @@ INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t st
         for (int64_t head = 0; head < args->kv_heads; head++) {
             struct few_ahead ahead[FEW_KEYS];
             for (int j = 0; j < FEW_KEYS; j++) ahead[j] = ahead_of_key(args, dtype, head, key + j, start, end);
-#define DOT_TOGETHER(R, row) dot_few(R, FEW_KEYS, 1, args, dtype, head, row, key, ahead);
-#define DOT_APART(R, row) dot_few(R, FEW_KEYS, 0, args, dtype, head, row, key, ahead);
+#define DOT_TOGETHER(R, row) FETCHING_ONCE(row, dot_few, R, FEW_KEYS, 1, args, dtype, head, row, key)
+#define DOT_APART(R, row) FETCHING_ONCE(row, dot_few, R, FEW_KEYS, 0, args, dtype, head, row, key)
             if (run) {
                 FOR_FEW_ROWS(args, head, DOT_TOGETHER)
             } else {
@@ -163,7 +173,7 @@ INLINE void score_few(const struct zoo_few_args *args, int32_t dtype, int64_t st
 }
 
 // Adds weights times values of keys start..<end to the sums of R rows, V vectors of columns. ahead: a row to fetch for each
-// key.
+// key, NULL: none.
 INLINE void weigh_few(const int R, const int V, const int run, const struct zoo_few_args *args, int32_t dtype,
                       int64_t head, int64_t row, int64_t column, int64_t start, int64_t end,
                       const struct few_ahead *ahead) {
@@ -180,7 +190,7 @@ INLINE void weigh_few(const int R, const int V, const int run, const struct zoo_
         const void *value = run ? row_at(args->value, dtype, first + (key - start) * args->value_stride)
                                 : row_at(args->value, dtype, few_value(args, head, key));
         vf x[FEW_KEYS];
-        fetch_step(ahead + (key - start), V * VL * bytes_of(dtype), column * bytes_of(dtype));
+        if (ahead) fetch_step(ahead + (key - start), V * VL * bytes_of(dtype), column * bytes_of(dtype));
         UNROLL
         for (int v = 0; v < V; v++) x[v] = v_load_as(value, dtype, column + v * VL, V == 1 ? left : VL);
         UNROLL
@@ -206,9 +216,9 @@ INLINE void weigh_few_rows(const struct zoo_few_args *args, int32_t dtype, int64
             for (int64_t i = key; i < last; i++) ahead[i - key] = ahead_of_value(args, dtype, head, i, end);
             for (int64_t column = 0; column < args->value_dim;) {
                 const int wide = column + FEW_KEYS * VL <= args->value_dim;
-#define WEIGH_WIDE_RUN(R, row) weigh_few(R, FEW_KEYS, 1, args, dtype, head, row, column, key, last, ahead);
-#define WEIGH_WIDE(R, row) weigh_few(R, FEW_KEYS, 0, args, dtype, head, row, column, key, last, ahead);
-#define WEIGH_ONE(R, row) weigh_few(R, 1, 0, args, dtype, head, row, column, key, last, ahead);
+#define WEIGH_WIDE_RUN(R, row) FETCHING_ONCE(row, weigh_few, R, FEW_KEYS, 1, args, dtype, head, row, column, key, last)
+#define WEIGH_WIDE(R, row) FETCHING_ONCE(row, weigh_few, R, FEW_KEYS, 0, args, dtype, head, row, column, key, last)
+#define WEIGH_ONE(R, row) FETCHING_ONCE(row, weigh_few, R, 1, 0, args, dtype, head, row, column, key, last)
                 if (wide && run) {
                     FOR_FEW_ROWS(args, head, WEIGH_WIDE_RUN)
                 } else if (wide) {
