@@ -81,7 +81,7 @@ extension DenseLayers {
         let gains = SendablePointer(gain.floatAddress)
         let target = SendablePointer(result.freshMutableAddress.assumingMemoryBound(to: Float.self))
         let table = context.kernels
-        context.parallelRows(rows) { range in
+        context.parallelRows(rows, width: width) { range in
             for row in range {
                 table.c.pointee.rms_norm_row(
                     target.base + row * width, source.base + row * width, gains.base, Int64(width), epsilon)
@@ -104,7 +104,7 @@ extension DenseLayers {
         let source = SendablePointer(x.floatAddress)
         let target = SendablePointer(result.freshMutableAddress.assumingMemoryBound(to: Float.self))
         let table = context.kernels
-        context.parallelRows(rows) { range in
+        context.parallelRows(rows, width: 2 * hidden) { range in
             for row in range {
                 let gate = source.base + row * 2 * hidden
                 table.c.pointee.gate_row(
@@ -123,7 +123,7 @@ extension DenseLayers {
         let target = SendablePointer(x.freshMutableAddress.assumingMemoryBound(to: Float.self))
         let width = x.shape.dimensions.last ?? 1
         let table = context.kernels
-        context.parallelRows(width == 0 ? 0 : x.count / width) { range in
+        context.parallelRows(width == 0 ? 0 : x.count / width, width: width) { range in
             let cells = target.base + range.lowerBound * width
             table.c.pointee.soft_cap(cells, cells, Int64(range.count * width), cap)
         }
@@ -154,7 +154,7 @@ extension DenseLayers {
         }
         let table = context.kernels
         let target = SendablePointer(x.freshMutableAddress.assumingMemoryBound(to: Float.self))
-        context.parallelRows(rows) { range in
+        context.parallelRows(rows, width: width) { range in
             for row in range {
                 let cells = target.base + row * width
                 if let gains {

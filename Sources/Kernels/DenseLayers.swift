@@ -104,7 +104,7 @@ public enum DenseLayers {
         let biases = SendablePointer(bias?.floatAddress)
         let target = SendablePointer(result.freshMutableAddress.assumingMemoryBound(to: Float.self))
         let table = context.kernels
-        context.parallelRows(rows) { range in
+        context.parallelRows(rows, width: width) { range in
             for row in range {
                 table.c.pointee.layer_norm_row(
                     target.base + row * width, source.base + row * width, gains.base, biases.base, Int64(width),
@@ -126,7 +126,7 @@ public enum DenseLayers {
         let target = SendablePointer(result.freshMutableAddress.assumingMemoryBound(to: Float.self))
         let width = x.shape.dimensions.last ?? 1
         let table = context.kernels
-        context.parallelRows(width == 0 ? 0 : x.count / width) { range in
+        context.parallelRows(width == 0 ? 0 : x.count / width, width: width) { range in
             table.c.pointee.activate(
                 target.base + range.lowerBound * width, source.base + range.lowerBound * width,
                 Int64(range.count * width), kind.kernelCode)
@@ -156,9 +156,13 @@ public enum DenseLayers {
 }
 
 extension ComputeContext {
-    /// Cuts rows into a few ranges for each thread.
-    func parallelRows(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) {
-        let step = max(16, (rows + threads * 4 - 1) / (threads * 4))
+    /// Numbers that keep a thread busy for longer than it takes to share them.
+    private static let fewestNumbers = 8192
+
+    /// Cuts rows of so many numbers into a few ranges for each thread.
+    func parallelRows(_ rows: Int, width: Int, _ body: @Sendable (Range<Int>) -> Void) {
+        let fewest = (Self.fewestNumbers + width - 1) / max(1, width)
+        let step = max(1, fewest, (rows + threads * 4 - 1) / (threads * 4))
         parallel((rows + step - 1) / step) { index, _ in body(index * step..<min(rows, (index + 1) * step)) }
     }
 }

@@ -47,6 +47,19 @@ import Testing
         }
     }
 
+    @Test(arguments: [1023, 1024, 1025, 5000]) func everyStretchOfALongRowIsSeen(count: Int) throws {
+        // A bias of nothing changes no logit, but keeps the sampler from reading them where they are.
+        let unchanged = SamplingParams(temperature: 0), biased = SamplingParams(temperature: 0, logitBias: [3: 0])
+        for place in [0, 1, 1022, 1023, 1024, 1025, 2047, 2048, count - 1] where place < count {
+            var row = randomLogits(count, seed: 5)
+            row[place] = 9
+            for later in [place, place + 1, place + 1024, count - 1] where later < count {
+                row[later] = 9
+                for params in [unchanged, biased] { #expect(try draw(row, params).token == place) }
+            }
+        }
+    }
+
     @Test func extremeLogitsAreExact() throws {
         #expect(try draw([-.infinity, 5, -.infinity], SamplingParams()).token == 1)
         #expect(try draw([1e5, -1e5], SamplingParams(temperature: 0.01)).token == 0)

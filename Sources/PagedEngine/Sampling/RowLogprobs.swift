@@ -28,11 +28,20 @@ struct RowLogprobs {
         }
     }
 
+    /// Numbers among which the largest is sought one by one, once it is known to be among them.
+    private static let stretch = 1024
+
     /// The place of the largest number, the lowest among equals; no number may be NaN.
     static func largest(_ row: UnsafeBufferPointer<Float>) -> Int {
-        var most = SIMD16<Float>(repeating: -.infinity)
-        row.forEachSixteen { part in most.replace(with: part, where: part .> most) }
-        return row.firstIndex(of: most.max()) ?? 0
+        var (largest, first) = (-Float.infinity, 0)
+        for start in stride(from: 0, to: row.count, by: stretch) {
+            var most = SIMD16<Float>(repeating: -.infinity)
+            UnsafeBufferPointer(rebasing: row[start..<min(start + stretch, row.count)]).forEachSixteen { part in
+                most.replace(with: part, where: part .> most)
+            }
+            if most.max() > largest { (largest, first) = (most.max(), start) }
+        }
+        return row[first...].firstIndex(of: largest) ?? 0
     }
 
     /// The log-probability of a token.

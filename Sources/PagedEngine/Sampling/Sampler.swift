@@ -33,6 +33,11 @@ package struct Sampler: Sendable {
             throw .logitsCount(expected: plan.vocabulary, actual: logits.count)
         }
         try RowLogprobs.check(logits)
+        if plan.takesLargestLogit {
+            let best = RowLogprobs.largest(logits)
+            guard logits[best] > -.infinity else { throw .noCandidate(vocabulary: plan.vocabulary) }
+            return try result(best, logits, plan)
+        }
         scores.removeAll(keepingCapacity: true)
         scores.append(contentsOf: logits)
         mask(plan, output: output)

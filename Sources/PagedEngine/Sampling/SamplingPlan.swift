@@ -13,6 +13,12 @@ package struct SamplingPlan: Sendable {
     /// Token sequences that must not be completed.
     let badWords: [[Int]]
 
+    /// Whether the token is that of the largest logit: nothing changes or forbids logits, and nothing is drawn.
+    var takesLargestLogit: Bool {
+        params.isGreedy && params.allowedTokenIds == nil && badWords.isEmpty && biases.isEmpty && params.minTokens == 0
+            && params.repetitionPenalty == 1 && params.frequencyPenalty == 0 && params.presencePenalty == 0
+    }
+
     /// A plan.
     ///
     /// `badWordTokens` are the sequences that `params.badWords` have become; `seed` is used where the parameters fix
