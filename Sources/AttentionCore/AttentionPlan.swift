@@ -25,11 +25,25 @@ public struct AttentionPlan: Sendable, Hashable {
     public let resultBytes: Int
     /// The kind of problem under which the time of ``queryTile`` is noted; `nil` where a rule or the user has chosen it.
     public let tunedKind: String?
+    /// What the operator has worked out beside the plan, for itself.
+    package let prepared: PreparedWork
 
     /// A plan.
     public init(
         problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, isa: String,
         threads: Int, density: Double? = nil, hasLogSumExp: Bool = true, tunedKind: String? = nil
+    ) {
+        self.init(
+            problem: problem, queryTile: queryTile, keyTile: keyTile, tasks: tasks, workspaceBytes: workspaceBytes,
+            isa: isa, threads: threads, density: density, hasLogSumExp: hasLogSumExp, tunedKind: tunedKind,
+            prepared: PreparedWork())
+    }
+
+    /// A plan with what its operator has worked out for it.
+    package init(
+        problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, isa: String,
+        threads: Int, density: Double? = nil, hasLogSumExp: Bool = true, tunedKind: String? = nil,
+        prepared: PreparedWork
     ) {
         self.problem = problem
         self.queryTile = queryTile
@@ -41,6 +55,7 @@ public struct AttentionPlan: Sendable, Hashable {
         self.density = density
         resultBytes = problem.outputBytes + (hasLogSumExp ? problem.logSumExpBytes : 0)
         self.tunedKind = tunedKind
+        self.prepared = prepared
     }
 
     /// The most bytes that the call holds at once beyond its inputs: working memory and results.
@@ -48,6 +63,23 @@ public struct AttentionPlan: Sendable, Hashable {
     /// Operands are taken to lie as kernels read them, with a dense last dimension; others are copied first. What OpenBLAS
     /// keeps for itself is not counted.
     public var peakBytes: Int { workspaceBytes + resultBytes }
+}
+
+/// What an operator has worked out while it planned, so that calls that follow the plan need not do so again.
+///
+/// It follows from the rest of the plan: plans are equal whatever they hold of it.
+package struct PreparedWork: Sendable, Hashable {
+    /// The operator's own type; `nil` for an operator that works nothing out.
+    package let work: (any Sendable)?
+
+    /// Something to keep with a plan.
+    package init(_ work: (any Sendable)? = nil) { self.work = work }
+
+    /// True.
+    package static func == (_: PreparedWork, _: PreparedWork) -> Bool { true }
+
+    /// Feeds nothing.
+    package func hash(into _: inout Hasher) {}
 }
 
 /// How an operator will compute the gradients of a problem, given the output.

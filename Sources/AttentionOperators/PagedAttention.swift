@@ -92,7 +92,8 @@ public struct PagedAttention: TiledOperator {
             let tasks = PagedTasks(problem, rows: rows, keyTile: keyTile(context), context: context)
             return AttentionPlan(
                 problem: problem, queryTile: rows, keyTile: keyTile(context), tasks: tasks.tasks.count,
-                workspaceBytes: tasks.workspaceBytes(context), isa: context.isa, threads: context.threads)
+                workspaceBytes: tasks.workspaceBytes(context), isa: context.isa, threads: context.threads,
+                prepared: PreparedWork(tasks))
         }
     }
 
@@ -101,7 +102,12 @@ public struct PagedAttention: TiledOperator {
     public func forward(
         _ inputs: AttentionInputs, plan: AttentionPlan, context: ComputeContext
     ) throws(AttentionError) -> AttentionOutput {
-        let shares = configuration.sharesPrefixes && inputs.pages != nil
+        let shares = configuration.sharesPrefixes && plan.problem.mayShareRanges(of: plan.keyTile)
+        if !shares, plan.isa == context.isa, plan.threads == context.threads,
+            let tasks = plan.prepared.work as? PagedTasks
+        {
+            return try PagedRun(inputs, tasks: tasks, context: context).run()
+        }
         let tasks = PagedTasks(
             plan.problem, rows: plan.queryTile, keyTile: plan.keyTile, context: context,
             pages: shares ? inputs.pages : nil, inputs: inputs)
@@ -110,5 +116,12 @@ public struct PagedAttention: TiledOperator {
 
     private func keyTile(_ context: ComputeContext) -> Int {
         configuration.keyTile.roundedUp(to: context.kernels.panelWidth)
+    }
+}
+
+extension AttentionProblem {
+    /// Whether several sequences have so many keys in pages: fewer cannot be read together.
+    fileprivate func mayShareRanges(of keys: Int) -> Bool {
+        pages != nil && (0..<batch).lazy.filter { geometry($0).keyLength >= keys }.prefix(2).count == 2
     }
 }

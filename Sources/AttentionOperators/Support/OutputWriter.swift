@@ -38,11 +38,11 @@ struct OutputWriter: @unchecked Sendable {
 
     /// Writes every row of a task.
     func write(_ rows: RowBlock, _ state: RowState, kernels: KernelTable) {
+        let start = queryStarts?[rows.batch] ?? rows.batch * problem.queryLength
         for row in 0..<rows.rows {
             let head = rows.head(row)
             let query = rows.query(row)
             let (denominator, logarithm) = finish(state.rowMax[row], state.rowSum[row], sink: sinks?[head])
-            let start = queryStarts?[rows.batch] ?? rows.batch * problem.queryLength
             let cell = ((start + query) * problem.heads + head) * problem.valueDim
             kernels.finish(
                 outputAddress + cell * problem.dtype.byteWidth, code: code,
