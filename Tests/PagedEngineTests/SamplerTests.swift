@@ -186,6 +186,12 @@ import Testing
         // Presence and frequency do not see the prompt.
         let onlyOutput = SamplingParams(presencePenalty: 2, frequencyPenalty: 2, temperature: 0)
         #expect(try isAbove(0, 5.999, logits: [6, 0, 0, 0], onlyOutput, prompt: [0], output: []))
+        // Each by itself makes the next likeliest token win.
+        let alone: [SamplingParams] = [
+            .init(presencePenalty: 2, temperature: 0), .init(frequencyPenalty: 2, temperature: 0),
+            .init(repetitionPenalty: 2, temperature: 0),
+        ]
+        for params in alone { #expect(try draw([6, 5, 0, 0], params, output: [0]).token == 1) }
     }
 
     @Test func biasesMasksAndBadWords() throws {
