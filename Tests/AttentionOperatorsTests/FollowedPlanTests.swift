@@ -13,7 +13,8 @@ import Testing
 
     private static func inputs(seed: UInt64) throws -> AttentionInputs {
         var inputs = AttentionInputs(
-            query: .random(uniform: [5, 40, 6, 24], seed: seed), key: .random(uniform: [5, 700, 2, 24], seed: seed + 1),
+            query: .random(uniform: [5, 40, 6, 24], seed: seed),
+            key: .random(uniform: [5, 700, 2, 24], seed: seed + 1),
             value: .random(uniform: [5, 700, 2, 24], seed: seed + 2))
         inputs.queryLengths = queryLengths
         inputs.keyLengths = keyLengths
