@@ -26,24 +26,12 @@ public struct AttentionPlan: Sendable, Hashable {
     /// The kind of problem under which the time of ``queryTile`` is noted; `nil` where a rule or the user has chosen it.
     public let tunedKind: String?
     /// What the operator has worked out beside the plan, for itself.
-    package let prepared: PreparedWork
+    package var prepared = PreparedWork()
 
     /// A plan.
     public init(
         problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, isa: String,
         threads: Int, density: Double? = nil, hasLogSumExp: Bool = true, tunedKind: String? = nil
-    ) {
-        self.init(
-            problem: problem, queryTile: queryTile, keyTile: keyTile, tasks: tasks, workspaceBytes: workspaceBytes,
-            isa: isa, threads: threads, density: density, hasLogSumExp: hasLogSumExp, tunedKind: tunedKind,
-            prepared: PreparedWork())
-    }
-
-    /// A plan with what its operator has worked out for it.
-    package init(
-        problem: AttentionProblem, queryTile: Int, keyTile: Int, tasks: Int, workspaceBytes: Int, isa: String,
-        threads: Int, density: Double? = nil, hasLogSumExp: Bool = true, tunedKind: String? = nil,
-        prepared: PreparedWork
     ) {
         self.problem = problem
         self.queryTile = queryTile
@@ -55,7 +43,6 @@ public struct AttentionPlan: Sendable, Hashable {
         self.density = density
         resultBytes = problem.outputBytes + (hasLogSumExp ? problem.logSumExpBytes : 0)
         self.tunedKind = tunedKind
-        self.prepared = prepared
     }
 
     /// The most bytes that the call holds at once beyond its inputs: working memory and results.

@@ -90,10 +90,11 @@ public struct PagedAttention: TiledOperator {
         let largest = max(1, ZooLimits.fewTaskRows / problem.group) * problem.group
         return .fitting(context, rows: largest, unit: problem.group) { rows, context in
             let tasks = PagedTasks(problem, rows: rows, keyTile: keyTile(context), context: context)
-            return AttentionPlan(
+            var plan = AttentionPlan(
                 problem: problem, queryTile: rows, keyTile: keyTile(context), tasks: tasks.tasks.count,
-                workspaceBytes: tasks.workspaceBytes(context), isa: context.isa, threads: context.threads,
-                prepared: PreparedWork(tasks))
+                workspaceBytes: tasks.workspaceBytes(context), isa: context.isa, threads: context.threads)
+            plan.prepared = PreparedWork(tasks)
+            return plan
         }
     }
 
