@@ -94,31 +94,63 @@ public struct InputHessian: Sendable {
         return result
     }
 
+    /// The Hessian of the same inputs with each multiplied by its own factor.
+    ///
+    /// Cost: O(inputs²).
+    /// - Throws: ``QuantizationError`` when there are not as many factors as inputs, or one is not finite.
+    public func scalingInputs(_ factors: [Float]) throws(QuantizationError) -> InputHessian {
+        try QuantizationError.check(factors.count == inputs, "factors", "\(inputs) numbers", "\(factors.count)")
+        let bad = factors.first { !$0.isFinite }
+        try QuantizationError.check(bad == nil, "factors", "finite numbers", "\(bad ?? 0)")
+        var result = self
+        for row in 0..<inputs {
+            for column in row..<inputs {
+                result.sums[row * inputs + column] *= Double(factors[row]) * Double(factors[column])
+            }
+        }
+        return result
+    }
+
     /// `tr((W − Q) · H · (W − Q)ᵀ)` for two weights `[outputs, inputs]`: twice the mean, over rows x, of the squared
     /// error of all outputs.
     ///
     /// Cost: 2 · outputs · inputs² operations in Double.
+    /// - Parameter context: spreads rows over threads; `nil`: the caller's thread alone. Never changes a bit.
     /// - Throws: ``QuantizationError`` when a weight is no finite F32 matrix of that width, or their shapes differ.
-    public func objective(_ original: Tensor, _ quantized: Tensor) throws(QuantizationError) -> Double {
+    public func objective(
+        _ original: Tensor, _ quantized: Tensor, context: ComputeContext? = nil
+    ) throws(QuantizationError) -> Double {
+        try objective(original, quantized, matrix(), context)
+    }
+
+    /// The same where ``matrix()`` is at hand.
+    func objective(
+        _ original: Tensor, _ quantized: Tensor, _ hessian: Tensor, _ context: ComputeContext?
+    ) throws(QuantizationError) -> Double {
         let first = try original.checkedMatrix("original", columns: inputs)
         let second = try quantized.checkedMatrix("quantized", columns: inputs)
         try QuantizationError.check(
             first.shape == second.shape, "quantized", "shape \(first.shape)", "shape \(second.shape)")
-        let outputs = first.shape[0]
-        let difference = (0..<first.count).map { Double(first.floats[$0]) - Double(second.floats[$0]) }
-        withExtendedLifetime((first, second)) {}
-        var product = [Double](repeating: 0, count: difference.count)
-        let hessian = matrix()
-        product.withUnsafeMutableBufferPointer { product in
-            difference.withUnsafeBufferPointer { difference in
-                guard let source = difference.baseAddress, let target = product.baseAddress else { return }
-                Double.multiply(
-                    rows: outputs, columns: inputs, inner: inputs, alpha: 1, a: source, aStride: inputs,
-                    b: hessian.baseAddress.assumingMemoryBound(to: Double.self), bStride: inputs, transposeB: false,
-                    beta: 0, c: target, cStride: inputs)
+        let (inputs, outputs, height) = (inputs, first.shape[0], Self.panelWidth)
+        let (from, to) = (SendablePointer(first.floats), SendablePointer(second.floats))
+        let matrix = SendablePointer(UnsafePointer(hessian.baseAddress.assumingMemoryBound(to: Double.self)))
+        let result = context.sum((outputs + height - 1) / height) { panel in
+            let rows = panel * height..<min(outputs, (panel + 1) * height)
+            let difference = (rows.lowerBound * inputs..<rows.upperBound * inputs).map {
+                Double(from.base[$0]) - Double(to.base[$0])
             }
+            var product = [Double](repeating: 0, count: difference.count)
+            product.withUnsafeMutableBufferPointer { product in
+                difference.withUnsafeBufferPointer { difference in
+                    guard let source = difference.baseAddress, let target = product.baseAddress else { return }
+                    Double.multiply(
+                        rows: rows.count, columns: inputs, inner: inputs, alpha: 1, a: source, aStride: inputs,
+                        b: matrix.base, bStride: inputs, transposeB: false, beta: 0, c: target, cStride: inputs)
+                }
+            }
+            return zip(difference, product).reduce(0) { $0 + $1.0 * $1.1 }
         }
-        withExtendedLifetime(hessian) {}
-        return zip(difference, product).reduce(0) { $0 + $1.0 * $1.1 }
+        withExtendedLifetime((first, second, hessian)) {}
+        return result
     }
 }

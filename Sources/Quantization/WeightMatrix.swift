@@ -27,16 +27,10 @@ struct WeightMatrix: Sendable {
         // Enough rows for a task that handing it out costs nothing.
         let step = max(1, 16_384 / inputs)
         let source = SendablePointer(tensor.floats)
-        let tasks = (outputs + step - 1) / step
-        @Sendable func visit(_ task: Int) {
+        context.forEach((outputs + step - 1) / step) { task in
             for output in task * step..<min(outputs, (task + 1) * step) {
                 body(output, source.base + output * inputs)
             }
-        }
-        if let context {
-            context.parallel(tasks) { task, _ in visit(task) }
-        } else {
-            for task in 0..<tasks { visit(task) }
         }
         withExtendedLifetime(tensor) {}
     }

@@ -69,6 +69,37 @@ import Testing
         #expect(better > Operands.schemes.count, "only \(better) of twice as many searches helped")
     }
 
+    /// A layer's own output is the aim of the search by its Hessian, which sees no rows.
+    @Test func theHessianLeadsToTheSameScales() throws {
+        let context = try ComputeContext(threads: 2)
+        for (outputs, schemes) in [(5, Operands.schemes), (150, [QuantizationScheme(groupSize: 16)])] {
+            let (x, weight) = (try Operands.activations(80, 64), Operands.weight(outputs, 64))
+            var hessian = InputHessian(inputs: 64)
+            try hessian.add(x, context: context)
+            var statistics = ActivationStatistics(inputs: 64)
+            try statistics.add(x)
+            for scheme in schemes {
+                for duo in [false, true] {
+                    let awq = AWQ(usesWeightMagnitudes: duo)
+                    let direct = try awq.searchScales(
+                        inputs: x, weights: [weight], scheme: scheme, context: context
+                    ) { try Operands.product(x, $0[0]) }
+                    let found = try awq.searchScales(
+                        hessian: hessian, statistics: statistics, weight: weight, scheme: scheme, context: context)
+                    #expect(found.errors.count == direct.errors.count)
+                    for (one, other) in zip(
+                        found.errors + [found.error, found.unscaledError],
+                        direct.errors + [direct.error, direct.unscaledError])
+                    { #expect(abs(one - other) <= 1e-4 * other, "\(scheme)") }
+                    // The best may be another one only where two are alike but for rounding.
+                    let place = found.ratio.map { Int(($0 * 20).rounded()) }
+                    let error = place.map { direct.errors[$0] } ?? direct.unscaledError
+                    #expect(error <= direct.error * (1 + 1e-4), "\(scheme)")
+                }
+            }
+        }
+    }
+
     @Test func noScalingIsACandidate() throws {
         let context = try ComputeContext(threads: 1)
         // Weights that every grid holds: without scales there is no error.
@@ -187,8 +218,21 @@ import Testing
         #expect(field { try search(Tensor(zeros: [0, 16]), [weight]) } == "activations")
         #expect(field { try search(x, [weight]) { _ in Tensor(zeros: [0]) } } == "output")
         #expect(field { try search(x, [weight]) { _ in try Tensor([Float.nan], shape: [1]) } } == "output")
+        #expect(field { try search(x, [weight]) { _ in Tensor(zeros: [2], dtype: .float64) } } == "output")
         struct Failure: Error {}
         #expect(throws: Failure.self) { try search(x, [weight]) { _ in throw Failure() } }
+
+        var statistics = ActivationStatistics(inputs: 16)
+        func search(_ hessian: InputHessian, _ weight: Tensor) throws {
+            _ = try AWQ().searchScales(
+                hessian: hessian, statistics: statistics, weight: weight, scheme: scheme, context: context)
+        }
+        #expect(field { try search(Operands.hessian(16), weight) } == "activations")
+        try statistics.add(x)
+        #expect(field { try search(Operands.hessian(16), weight) } == nil)
+        #expect(field { try search(Operands.hessian(15), weight) } == "hessian")
+        #expect(field { try search(Operands.hessian(16), Operands.weight(2, 32)) } == "weight")
+        #expect(field { try search(Operands.hessian(16), Tensor(zeros: [0, 16])) } != nil)
 
         func clip(_ awq: AWQ, _ inputs: Tensor) throws {
             _ = try awq.searchClip(weight: weight, inputs: inputs, scheme: scheme, context: context)

@@ -43,6 +43,62 @@ import Testing
         #expect(try hessian.objective(weight, weight) == 0)
     }
 
+    /// More outputs than a task has: threads change no bit.
+    @Test func theObjectiveIsTheSameOnAnyThreads() throws {
+        let hessian = try Operands.hessian(20)
+        let weight = Operands.weight(300, 20)
+        let other = try RoundToNearest.quantize(weight, QuantizationScheme(bits: 3, groupSize: nil)).dequantized()
+        let alone = try hessian.objective(weight, other)
+        let (matrix, one, two) = (hessian.matrix().doubles(), weight.doubles(), other.doubles())
+        var expected = 0.0
+        for output in 0..<300 {
+            let difference = (0..<20).map { one[output * 20 + $0] - two[output * 20 + $0] }
+            for row in 0..<20 {
+                for column in 0..<20 { expected += difference[row] * matrix[row * 20 + column] * difference[column] }
+            }
+        }
+        #expect(abs(alone - expected) <= 1e-10 * expected)
+        for threads in [1, 2] {
+            #expect(try hessian.objective(weight, other, context: ComputeContext(threads: threads)) == alone)
+        }
+    }
+
+    @Test func factorsOfInputsScaleTheHessian() throws {
+        let context = try ComputeContext(threads: 1)
+        let x = try Operands.activations(40, 24)
+        let factors = (0..<24).map { Float($0 % 5 + 1) / 3 - 1 }
+        var plain = InputHessian(inputs: 24)
+        try plain.add(x, context: context)
+        var scaled = InputHessian(inputs: 24)
+        try scaled.add(AWQ.multiply(factors.map { abs($0) + 0.1 }, intoColumns: x), context: context)
+        let result = try plain.scalingInputs(factors.map { abs($0) + 0.1 })
+        #expect(result.count == 40)
+        let largest = scaled.matrix().doubles().reduce(0) { max($0, abs($1)) }
+        #expect(try result.matrix().maxAbsoluteDifference(scaled.matrix()) <= 1e-6 * largest)
+        // Each pair has the product of its own factors, signs and zeros included.
+        let (before, after) = (plain.matrix().doubles(), try plain.scalingInputs(factors).matrix().doubles())
+        for place in before.indices {
+            let expected = before[place] * Double(factors[place / 24]) * Double(factors[place % 24])
+            #expect(abs(after[place] - expected) <= 1e-12 * abs(before[place]))
+        }
+        #expect(throws: QuantizationError.self) { try plain.scalingInputs([1]) }
+        #expect(throws: QuantizationError.self) {
+            try plain.scalingInputs([Float.nan] + [Float](repeating: 1, count: 23))
+        }
+    }
+
+    @Test(arguments: [0, 1, 3, 65_536, 65_537, 200_003])
+    func distancesAreSumsOfSquares(_ count: Int) throws {
+        let (one, two) = (Tensor.random(uniform: [count], seed: 1), Tensor.random(uniform: [count], seed: 2))
+        let distance = zip(one.doubles(), two.doubles()).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        let norm = one.doubles().reduce(0) { $0 + $1 * $1 }
+        #expect(abs(one.squaredDistance(to: two) - distance) <= 1e-11 * distance)
+        #expect(abs(one.squaredNorm() - norm) <= 1e-11 * norm)
+        let context = try ComputeContext(threads: 2)
+        #expect(one.squaredDistance(to: two, context: context) == one.squaredDistance(to: two))
+        #expect(one.squaredNorm(context: context) == one.squaredNorm())
+    }
+
     @Test func matricesComeBack() throws {
         let matrix = try Operands.hessian(20).matrix()
         let again = try InputHessian(matrix: matrix, count: 3).matrix()

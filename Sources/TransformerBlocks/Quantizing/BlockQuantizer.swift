@@ -109,24 +109,9 @@ struct BlockQuantizer {
         for (index, batch) in before.batches.enumerated() {
             var rows = before.rows[index]
             for runner in runners { rows = try runner(rows, batch) }
-            error += rows.squaredDistance(to: after.rows[index])
-            norm += rows.squaredNorm
+            error += rows.squaredDistance(to: after.rows[index], context: blocks.context)
+            norm += rows.squaredNorm(context: blocks.context)
         }
         return norm > 0 ? error / norm : 0
-    }
-}
-
-extension Tensor {
-    /// The sum of squares of the elements of a dense F32 tensor.
-    var squaredNorm: Double {
-        floats().reduce(0.0) { $0 + Double($1) * Double($1) }
-    }
-
-    /// The sum of squared differences of two F32 tensors of one shape.
-    func squaredDistance(to other: Tensor) -> Double {
-        zip(floats(), other.floats()).reduce(0.0) { sum, pair in
-            let difference = Double(pair.0) - Double(pair.1)
-            return sum + difference * difference
-        }
     }
 }

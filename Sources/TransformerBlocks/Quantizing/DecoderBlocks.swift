@@ -86,13 +86,6 @@ struct DecoderBlocks {
         try part.innerRunner(weights, registry: registry, context: context)
     }
 
-    /// A product alone, without its bias.
-    func productRunner(_ product: DecoderProduct, _ weight: Tensor) throws(ModelError) -> PartRunner {
-        try PartRunner(
-            Linear(outputs: product.outputs, bias: false), path: [0], ["layers.0.weight": weight], registry: registry,
-            context: context)
-    }
-
     /// What goes into the first block.
     func embedded(_ batch: RaggedBatch) throws(ModelError) -> Tensor {
         try single(0)(Tensor(zeros: [batch.ids.count, 0]), batch)

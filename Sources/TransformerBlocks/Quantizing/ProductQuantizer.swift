@@ -40,12 +40,13 @@ struct ProductQuantizer {
             if storesZerosLessOne { result.raiseZeros() }
             let seconds = Double(DispatchTime.now().uptimeNanoseconds - begin) / 1e9
             let rounded = result.dequantized()
-            let objective = try statistics?.objective(weight, rounded)
-            let whole = try statistics?.objective(weight, Tensor(zeros: weight.shape))
-            let norm = weight.squaredNorm
+            let objective = try statistics?.objective(weight, rounded, context: context)
+            let whole = try statistics?.objective(weight, Tensor(zeros: weight.shape), context: context)
+            let norm = weight.squaredNorm(context: context)
             let report = QuantizationReport.Layer(
                 module: product.module, block: block, outputs: product.outputs, inputs: product.inputs,
-                groupSize: result.groupSize, weightError: norm > 0 ? weight.squaredDistance(to: rounded) / norm : 0,
+                groupSize: result.groupSize,
+                weightError: norm > 0 ? weight.squaredDistance(to: rounded, context: context) / norm : 0,
                 outputError: objective.map { $0 / max(whole ?? 0, .leastNormalMagnitude) }, objective: objective,
                 damping: damping, seconds: seconds)
             return QuantizedProduct(product: product, weight: result, report: report)

@@ -29,16 +29,28 @@ struct ScaledPartQuantizer {
         for product in part.steps.joined() {
             weights[product.parameter] = weights[product.parameter]?.converted(to: .float32)
         }
+        var statistics = [InputHessian?](repeating: nil, count: part.steps.count)
         for (step, products) in part.steps.enumerated() where part.canFold(step) {
             began(products[0], outcome.products.count)
-            let wanted = try search(part, step, weights, inputs[step], states.batches)
+            let magnitudes = try magnitudes(products[0], inputs[step])
+            let wanted: [Float]
+            if step == 0 {
+                wanted = try search(part, weights, magnitudes, inputs[step], states.batches)
+            } else {
+                let hessian = try hessian(products[0], inputs[step])
+                wanted = try search(products[0], weights, magnitudes, hessian)
+                statistics[step] = hessian
+            }
             let folded = try Self.fold(wanted, into: part, step: step, &weights)
             for name in folded.changed { outcome.changed[name] = weights[name] }
-            inputs[step] = inputs[step].map { $0.scalingColumns(folded.scales.map { 1 / $0 }) }
+            let inverse = folded.scales.map { 1 / $0 }
+            inputs[step] = inputs[step].map { $0.scalingColumns(inverse) }
+            statistics[step] = try ModelError.quantizing(products[0].module) { () throws(QuantizationError) in
+                try statistics[step]?.scalingInputs(inverse)
+            }
         }
         for (step, products) in part.steps.enumerated() {
-            var statistics = InputHessian(inputs: products[0].inputs)
-            for rows in inputs[step] { try quantizer.add(rows, to: &statistics, products[0]) }
+            let statistics = if let known = statistics[step] { known } else { try hessian(products[0], inputs[step]) }
             let rows = try ModelError.tensors(products[0].module) { () throws(TensorError) in
                 try Tensor.stacked(inputs[step])
             }
@@ -53,6 +65,12 @@ struct ScaledPartQuantizer {
         }
     }
 
+    private func hessian(_ product: DecoderProduct, _ inputs: [Tensor]) throws(ModelError) -> InputHessian {
+        var result = InputHessian(inputs: product.inputs)
+        for rows in inputs { try quantizer.add(rows, to: &result, product) }
+        return result
+    }
+
     /// The weight with what is best cut of it; `nil` where nothing is.
     ///
     /// Queries and keys are left whole: their errors meet in a product, which the search does not see.
@@ -65,25 +83,28 @@ struct ScaledPartQuantizer {
         }
     }
 
-    /// The scales of a step's inputs that keep the part's output nearest.
+    private func magnitudes(_ product: DecoderProduct, _ inputs: [Tensor]) throws(ModelError) -> ActivationStatistics {
+        try ModelError.quantizing(product.module) { () throws(QuantizationError) in
+            var result = ActivationStatistics(inputs: product.inputs)
+            for rows in inputs { try result.add(rows) }
+            return result
+        }
+    }
+
+    /// The scales of a part's inputs that keep the output of attention, or of the feed-forward layer, nearest.
     private func search(
-        _ part: DecoderPart, _ step: Int, _ weights: [String: Tensor], _ inputs: [Tensor], _ batches: [RaggedBatch]
+        _ part: DecoderPart, _ weights: [String: Tensor], _ magnitudes: ActivationStatistics, _ inputs: [Tensor],
+        _ batches: [RaggedBatch]
     ) throws(ModelError) -> [Float] {
-        let products = part.steps[step]
-        var statistics = ActivationStatistics(inputs: products[0].inputs)
+        let products = part.steps[0]
         do {
-            for rows in inputs { try statistics.add(rows) }
             return try awq.searchScales(
-                statistics: statistics, weights: products.compactMap { weights[$0.parameter] },
+                statistics: magnitudes, weights: products.compactMap { weights[$0.parameter] },
                 scheme: quantizer.scheme, context: blocks.context
             ) { candidates in
                 var changed = weights
                 for (product, candidate) in zip(products, candidates) { changed[product.parameter] = candidate }
-                // Attention and the feed-forward layer as wholes where their first products change, the product alone
-                // where it is the last.
-                let runner =
-                    step == 0
-                    ? try blocks.innerRunner(part, changed) : try blocks.productRunner(products[0], candidates[0])
+                let runner = try blocks.innerRunner(part, changed)
                 var outputs: [Tensor] = []
                 for (batch, rows) in zip(batches, inputs) { outputs.append(try runner(rows, batch)) }
                 return try Tensor.stacked(outputs)
@@ -97,6 +118,20 @@ struct ScaledPartQuantizer {
         } catch {
             throw .invalidInput(
                 operand: "the search for scales at \(products[0].module)", expected: "to end", actual: "\(error)")
+        }
+    }
+
+    /// The scales of a product's inputs that keep its own output nearest.
+    private func search(
+        _ product: DecoderProduct, _ weights: [String: Tensor], _ magnitudes: ActivationStatistics,
+        _ hessian: InputHessian
+    ) throws(ModelError) -> [Float] {
+        try ModelError.quantizing(product.module) { () throws(QuantizationError) in
+            guard let weight = weights[product.parameter] else { return [Float](repeating: 1, count: product.inputs) }
+            return try awq.searchScales(
+                hessian: hessian, statistics: magnitudes, weight: weight, scheme: quantizer.scheme,
+                context: blocks.context
+            ).scales
         }
     }
 

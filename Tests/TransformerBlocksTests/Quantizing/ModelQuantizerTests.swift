@@ -152,6 +152,23 @@ import TransformerBlocks
         }
     }
 
+    /// Errors are shares of what a layer makes of its inputs, which scales and their inverse leave as it is.
+    ///
+    /// Value and up are left out: their outputs are divided by the scales of the step behind them.
+    @Test(arguments: SmallCheckpoint.families)
+    func scalesStayOutOfTheReport(family: String) throws {
+        let model = try SmallCheckpoint(family, kvHeads: SmallCheckpoint.heads)
+        // Eight bits, so that the steps before change little.
+        let scheme = QuantizationScheme(bits: 8, groupSize: 32)
+        let plain = try Self.quantize(model, .roundToNearest, scheme, to: "rtn").report
+        let scaled = try Self.quantize(model, Way.awq.method, scheme, to: "awq").report
+        for (one, other) in zip(scaled.layers, plain.layers)
+        where !one.module.hasSuffix("v_proj") && !one.module.hasSuffix("up_proj") {
+            let wholes = try [one, other].map { try #require($0.objective) / #require($0.outputError) }
+            #expect(abs(wholes[0] / wholes[1] - 1) < 0.02, "\(one.module): \(wholes)")
+        }
+    }
+
     /// A tensor's numbers in Double by rows.
     private func rows(_ tensor: Tensor?) throws -> [[Double]] {
         let tensor = try #require(tensor)
