@@ -14,20 +14,22 @@ extension AWQ {
     /// Cost: 2 · outputs · inputs · group size operations in Double for each range tried.
     /// - Parameters:
     ///   - weight: `[outputs, inputs]` in F32, with scales multiplied in.
-    ///   - inputs: `[n, inputs]` in F32, with scales divided out.
+    ///   - inputs: rows in as many parts as may be, each `[n, inputs]` in F32, with scales divided out.
     /// - Throws: ``QuantizationError`` when shapes, the scheme or a setting do not fit, or numbers are not finite.
     public func searchClip(
-        weight: Tensor, inputs: Tensor, scheme: QuantizationScheme, context: ComputeContext
+        weight: Tensor, inputs: [Tensor], scheme: QuantizationScheme, context: ComputeContext
     ) throws(QuantizationError) -> [Float] {
         let matrix = try WeightMatrix(weight, scheme)
-        let rows = try inputs.checkedMatrix("activations", columns: matrix.inputs)
-        try QuantizationError.check(rows.shape[0] > 0, "activations", "at least one row", "none")
+        var parts: [Tensor] = []
+        for part in inputs { parts.append(try part.checkedMatrix("activations", columns: matrix.inputs)) }
+        try QuantizationError.check(parts.contains { $0.shape[0] > 0 }, "activations", "at least one row", "none")
         try QuantizationError.check((1...10_000).contains(clipSteps), "clipSteps", "from 1 to 10000", "\(clipSteps)")
         try QuantizationError.check(clipRows > 0, "clipRows", "from 1", "\(clipRows)")
         try QuantizationError.check(
             largestShrink >= 0 && largestShrink < 1, "largestShrink", "from 0 to below 1", "\(largestShrink)")
         let (size, groups) = (matrix.groupSize, matrix.groups)
         let tiles = (matrix.outputs + Self.clipTile - 1) / Self.clipTile
+        let rows = sample(parts)
         var maxima = [Float](repeating: 0, count: matrix.outputs * groups)
         maxima.withUnsafeMutableBufferPointer { maxima in
             guard let base = maxima.baseAddress else { return }
@@ -44,25 +46,34 @@ extension AWQ {
                 }
             }
         }
-        withExtendedLifetime(matrix) {}
+        withExtendedLifetime((matrix, parts)) {}
         return maxima
     }
 
-    /// Σ x xᵀ over a sample of rows, for some columns.
-    private func products(_ rows: Tensor, columns: Range<Int>) -> [Double] {
-        let (width, size) = (rows.shape[1], columns.count)
-        let step = max(1, rows.shape[0] / clipRows)
-        var sample: [Double] = []
-        for row in stride(from: 0, to: rows.shape[0], by: step) {
-            for column in columns { sample.append(Double(rows.floats[row * width + column])) }
+    /// Rows of all parts in equal steps.
+    private func sample(_ parts: [Tensor]) -> [UnsafePointer<Float>] {
+        let step = max(1, parts.reduce(0) { $0 + $1.shape[0] } / clipRows)
+        var (rows, next): ([UnsafePointer<Float>], Int) = ([], 0)
+        for part in parts {
+            while next < part.shape[0] {
+                rows.append(part.floats + next * part.shape[1])
+                next += step
+            }
+            next -= part.shape[0]
         }
-        withExtendedLifetime(rows) {}
+        return rows
+    }
+
+    /// Σ x xᵀ over rows, for some columns.
+    private func products(_ rows: [UnsafePointer<Float>], columns: Range<Int>) -> [Double] {
+        let size = columns.count
+        let sample = rows.flatMap { row in columns.map { Double(row[$0]) } }
         var result = [Double](repeating: 0, count: size * size)
         result.withUnsafeMutableBufferPointer { result in
             sample.withUnsafeBufferPointer { sample in
                 guard let source = sample.baseAddress, let target = result.baseAddress else { return }
                 Double.multiplyTransposed(
-                    rows: size, columns: size, inner: sample.count / size, a: source, aStride: size, b: source,
+                    rows: size, columns: size, inner: rows.count, a: source, aStride: size, b: source,
                     bStride: size, c: target, cStride: size)
             }
         }

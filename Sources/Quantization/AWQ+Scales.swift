@@ -3,7 +3,8 @@ public import Kernels
 public import TensorCore
 
 extension AWQ {
-    /// ``searchScales(statistics:weights:scheme:context:output:)`` with the statistics of inputs `[n, inputs]` in F32.
+    /// ``searchScales(statistics:weights:scheme:context:output:)`` with the statistics of inputs `[n, inputs]` in F32, and
+    /// an output in one part.
     /// - Throws: as that does.
     public func searchScales(
         inputs: Tensor, weights: [Tensor], scheme: QuantizationScheme, context: ComputeContext,
@@ -13,7 +14,8 @@ extension AWQ {
         var statistics = ActivationStatistics(inputs: inputs.shape[1])
         try statistics.add(inputs)
         return try searchScales(
-            statistics: statistics, weights: weights, scheme: scheme, context: context, output: output)
+            statistics: statistics, weights: weights, scheme: scheme, context: context
+        ) { [try output($0)] }
     }
 
     /// Finds the scales of linear layers that read the same inputs.
@@ -25,29 +27,35 @@ extension AWQ {
     /// Cost: ``gridPoints`` + 1 calls of `output`, or one more. Memory: the outputs, twice.
     /// - Parameters:
     ///   - weights: `[outputs, inputs]` in F32 each.
-    ///   - output: what the layers lead to with other weights in their place, by the same inputs as ever, in F32.
+    ///   - output: what the layers lead to with other weights in their place, by the same inputs as ever, in F32 and in
+    ///     the same parts.
     /// - Throws: ``QuantizationError`` when shapes, the scheme or a setting do not fit, or an output is not finite; and
     ///   what `output` throws.
     public func searchScales(
         statistics: ActivationStatistics, weights: [Tensor], scheme: QuantizationScheme, context: ComputeContext,
-        output: (_ weights: [Tensor]) throws -> Tensor
+        output: (_ weights: [Tensor]) throws -> [Tensor]
     ) throws -> Scales {
         let candidates = try candidates(statistics, weights, scheme)
-        func result(_ weights: [Tensor]) throws -> Tensor {
+        func result(_ weights: [Tensor]) throws -> [Tensor] {
             let result = try output(weights)
-            try QuantizationError.check(result.dtype == .float32, "output", "F32 elements", result.dtype.rawValue)
+            let other = result.first { $0.dtype != .float32 }
+            try QuantizationError.check(other == nil, "output", "F32 elements", other?.dtype.rawValue ?? "")
             return result
         }
         let reference = try result(weights)
+        let counts = reference.map(\.count)
+        let elements = counts.reduce(0, +)
+        try QuantizationError.check(elements > 0, "output", "at least one element", "none")
         let found = try leastError(candidates) { scales in
             let rounded = try weights.map {
                 try RoundToNearest.roundTrip($0, scheme, scales: scales, context: context)
             }
             let result = try result(rounded)
             try QuantizationError.check(
-                result.count == reference.count && result.count > 0, "output",
-                "\(max(1, reference.count)) elements, as with the weights as they are", "\(result.count)")
-            return result.squaredDistance(to: reference, context: context) / Double(result.count)
+                result.map(\.count) == counts, "output", "\(counts) elements, as with the weights as they are",
+                "\(result.map(\.count))")
+            let distances = zip(result, reference).map { $0.squaredDistance(to: $1, context: context) }
+            return distances.reduce(0, +) / Double(elements)
         }
         return try found.checked("output")
     }

@@ -31,7 +31,7 @@ import Testing
 
             let scaled = try AWQ.multiply(scales, intoColumns: weights[1])
             let inputs = try AWQ.multiply(scales.map { 1 / $0 }, intoColumns: x)
-            let maxima = try awq.searchClip(weight: scaled, inputs: inputs, scheme: item.scheme, context: context)
+            let maxima = try awq.searchClip(weight: scaled, inputs: [inputs], scheme: item.scheme, context: context)
             let expected = try fixtures.floats("\(item.name).maxima").floats()
             // Candidates are a twentieth of the range apart, and two may be alike but for rounding.
             let equal = zip(maxima, expected).count { abs($0 - $1) <= 1e-3 * $1 }
@@ -123,11 +123,11 @@ import Testing
         let x = try Operands.activations(60, 64)
         for scheme in Operands.schemes {
             let size = scheme.groupSize ?? 64
-            let maxima = try AWQ().searchClip(weight: outlying, inputs: x, scheme: scheme, context: context)
+            let maxima = try AWQ().searchClip(weight: outlying, inputs: [x], scheme: scheme, context: context)
             #expect(
                 try maxima
                     == AWQ().searchClip(
-                        weight: outlying, inputs: x, scheme: scheme, context: ComputeContext(threads: 1)))
+                        weight: outlying, inputs: [x], scheme: scheme, context: ComputeContext(threads: 1)))
             let clipped = try AWQ.applyClip(maxima, to: outlying, scheme: scheme)
             let (before, after) = (
                 try RoundToNearest.quantize(outlying, scheme).dequantized(),
@@ -153,6 +153,32 @@ import Testing
             }
             if scheme.bits <= 4 && !scheme.isTernary { #expect(total.after < total.before, "\(scheme)") }
         }
+    }
+
+    /// How rows are cut into parts changes nothing, neither which of them are looked at.
+    @Test func partsOfRowsChangeNothing() throws {
+        let context = try ComputeContext(threads: 2)
+        let (x, weight) = (try Operands.activations(70, 32), Operands.weight(9, 32))
+        let parts = try [0..<3, 3..<3, 3..<45, 45..<46, 46..<70].map { try x.sliced(0, $0) }
+        let scheme = QuantizationScheme(bits: 3, groupSize: 16)
+        var seen: Set<[Float]> = []
+        // Every row, every second, every seventeenth, and the first alone.
+        for clipRows in [512, 35, 4, 1] {
+            let awq = AWQ(clipRows: clipRows)
+            let whole = try awq.searchClip(weight: weight, inputs: [x], scheme: scheme, context: context)
+            #expect(try awq.searchClip(weight: weight, inputs: parts, scheme: scheme, context: context) == whole)
+            seen.insert(whole)
+        }
+        #expect(seen.count > 1)
+        let found = try AWQ().searchScales(
+            inputs: x, weights: [weight], scheme: scheme, context: context
+        ) { try Operands.product(x, $0[0]) }
+        var statistics = ActivationStatistics(inputs: 32)
+        try statistics.add(x)
+        let other = try AWQ().searchScales(
+            statistics: statistics, weights: [weight], scheme: scheme, context: context
+        ) { weights in try parts.map { try Operands.product($0, weights[0]) } }
+        #expect(other.scales == found.scales && abs(other.error - found.error) <= 1e-12 * found.error)
     }
 
     @Test func statisticsAreMeanMagnitudes() throws {
@@ -235,7 +261,7 @@ import Testing
         #expect(field { try search(Operands.hessian(16), Tensor(zeros: [0, 16])) } != nil)
 
         func clip(_ awq: AWQ, _ inputs: Tensor) throws {
-            _ = try awq.searchClip(weight: weight, inputs: inputs, scheme: scheme, context: context)
+            _ = try awq.searchClip(weight: weight, inputs: [inputs], scheme: scheme, context: context)
         }
         #expect(field { try clip(AWQ(), x) } == nil)
         #expect(field { try clip(AWQ(clipSteps: 0), x) } == "clipSteps")

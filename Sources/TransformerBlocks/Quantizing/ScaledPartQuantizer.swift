@@ -51,13 +51,10 @@ struct ScaledPartQuantizer {
         }
         for (step, products) in part.steps.enumerated() {
             let statistics = if let known = statistics[step] { known } else { try hessian(products[0], inputs[step]) }
-            let rows = try ModelError.tensors(products[0].module) { () throws(TensorError) in
-                try Tensor.stacked(inputs[step])
-            }
             for product in products {
                 guard let weight = weights[product.parameter] else { continue }
                 began(product, outcome.products.count)
-                let clipped = try clip(product, weight, rows)
+                let clipped = try clip(product, weight, inputs[step])
                 let result = try quantizer(product, weight, clipped: clipped, block: number, statistics)
                 weights[product.parameter] = result.weight.dequantized()
                 outcome.products.append(result)
@@ -74,11 +71,13 @@ struct ScaledPartQuantizer {
     /// The weight with what is best cut of it; `nil` where nothing is.
     ///
     /// Queries and keys are left whole: their errors meet in a product, which the search does not see.
-    private func clip(_ product: DecoderProduct, _ weight: Tensor, _ rows: Tensor) throws(ModelError) -> Tensor? {
+    private func clip(
+        _ product: DecoderProduct, _ weight: Tensor, _ inputs: [Tensor]
+    ) throws(ModelError) -> Tensor? {
         guard clips, !["query", "key"].contains(product.name) else { return nil }
         return try ModelError.quantizing(product.module) { () throws(QuantizationError) in
             let maxima = try awq.searchClip(
-                weight: weight, inputs: rows, scheme: quantizer.scheme, context: blocks.context)
+                weight: weight, inputs: inputs, scheme: quantizer.scheme, context: blocks.context)
             return try AWQ.applyClip(maxima, to: weight, scheme: quantizer.scheme)
         }
     }
@@ -105,16 +104,12 @@ struct ScaledPartQuantizer {
                 var changed = weights
                 for (product, candidate) in zip(products, candidates) { changed[product.parameter] = candidate }
                 let runner = try blocks.innerRunner(part, changed)
-                var outputs: [Tensor] = []
-                for (batch, rows) in zip(batches, inputs) { outputs.append(try runner(rows, batch)) }
-                return try Tensor.stacked(outputs)
+                return try zip(inputs, batches).map { try runner($0, $1) }
             }.scales
         } catch let error as ModelError {
             throw error
         } catch let error as QuantizationError {
             throw .quantization(place: products[0].module, error)
-        } catch let error as TensorError {
-            throw .tensor(place: products[0].module, error)
         } catch {
             throw .invalidInput(
                 operand: "the search for scales at \(products[0].module)", expected: "to end", actual: "\(error)")
