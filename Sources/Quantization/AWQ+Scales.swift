@@ -78,6 +78,7 @@ extension AWQ {
         let candidates = try candidates(statistics, [weight], scheme)
         try QuantizationError.check(
             hessian.inputs == statistics.inputs, "hessian", "\(statistics.inputs) inputs", "\(hessian.inputs)")
+        try QuantizationError.check(hessian.count > 0, "hessian", "at least one row", "none")
         let matrix = hessian.matrix()
         let found = try leastError(candidates) { (scales) throws(QuantizationError) in
             let rounded = try RoundToNearest.roundTrip(weight, scheme, scales: scales, context: context)

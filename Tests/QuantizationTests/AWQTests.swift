@@ -257,6 +257,7 @@ import Testing
         try statistics.add(x)
         #expect(field { try search(Operands.hessian(16), weight) } == nil)
         #expect(field { try search(Operands.hessian(15), weight) } == "hessian")
+        #expect(field { try search(InputHessian(inputs: 16), weight) } == "hessian")
         #expect(field { try search(Operands.hessian(16), Operands.weight(2, 32)) } == "weight")
         #expect(field { try search(Operands.hessian(16), Tensor(zeros: [0, 16])) } != nil)
 

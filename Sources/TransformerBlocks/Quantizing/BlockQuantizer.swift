@@ -91,6 +91,14 @@ struct BlockQuantizer {
     ) throws(ModelError) -> [InputHessian] {
         let steps = wanted.map { [$0] } ?? Array(part.steps.indices)
         var result = steps.map { InputHessian(inputs: part.steps[$0][0].inputs) }
+        if wanted == 0 {
+            // No product runs before the first ones.
+            let norm = try blocks.normRunner(part, weights)
+            for (rows, batch) in zip(states.rows, states.batches) {
+                try quantizer.add(try norm(rows, batch), to: &result[0], part.steps[0][0])
+            }
+            return result
+        }
         try states.observe(try blocks.runner(part, weights)) { (step, rows) throws(ModelError) in
             guard let place = steps.firstIndex(of: step) else { return }
             try quantizer.add(rows, to: &result[place], part.steps[step][0])

@@ -81,6 +81,11 @@ struct DecoderBlocks {
         try part.runner(weights, registry: registry, context: context)
     }
 
+    /// The normalisation before the part's products, ready to run with the given weights.
+    func normRunner(_ part: DecoderPart, _ weights: [String: Tensor]) throws(ModelError) -> PartRunner {
+        try part.normRunner(weights, registry: registry, context: context)
+    }
+
     /// The layer of the part that has the products, ready to run with the given weights.
     func innerRunner(_ part: DecoderPart, _ weights: [String: Tensor]) throws(ModelError) -> PartRunner {
         try part.innerRunner(weights, registry: registry, context: context)

@@ -91,6 +91,14 @@ struct DecoderPart: Sendable {
         try PartRunner(residual, path: [index], weights, registry: registry, context: context)
     }
 
+    /// The normalisation alone: what comes out goes into the first step's products.
+    func normRunner(
+        _ weights: [String: Tensor], registry: OperatorRegistry, context: ComputeContext
+    ) throws(ModelError) -> PartRunner {
+        try PartRunner(
+            residual.layers[0].definition, path: [index, 0], weights, registry: registry, context: context)
+    }
+
     /// The layer with the products alone, without normalisation and sum.
     func innerRunner(
         _ weights: [String: Tensor], registry: OperatorRegistry, context: ComputeContext
